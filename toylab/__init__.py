@@ -1,0 +1,41 @@
+"""toylab: a laboratory of toy models for mechanistic interpretability.
+
+    config ──check()──▶ run(config, key) ──▶ Result ──▶ figure(result)
+       └── grid(config, **axes) ──▶ sweep(run, configs, key) ──▶ Result with leading axes
+
+Importing this package loads neither matplotlib nor streamlit; figures are in `toylab.figures`.
+"""
+
+from toylab.analysis.superposition import feature_dimensionality, interference, welch_bound
+from toylab.errors import BudgetError, ConfigError, DivergedError, FormatError
+from toylab.experiments import superposition
+from toylab.experiments.storage import load, save
+from toylab.experiments.superposition import (
+    SuperpositionConfig,
+    SuperpositionResult,
+    expected_loss,
+    sample_features,
+)
+from toylab.training.grid import Grid, grid
+from toylab.training.sweep import cell_key, sweep
+
+__all__ = [
+    "BudgetError",
+    "ConfigError",
+    "DivergedError",
+    "FormatError",
+    "Grid",
+    "SuperpositionConfig",
+    "SuperpositionResult",
+    "cell_key",
+    "expected_loss",
+    "feature_dimensionality",
+    "grid",
+    "interference",
+    "load",
+    "sample_features",
+    "save",
+    "superposition",
+    "sweep",
+    "welch_bound",
+]

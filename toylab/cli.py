@@ -1,0 +1,301 @@
+"""The command line: `toylab run | sweep | book | app | doctor`.
+
+Everything heavy is imported by the command that needs it, after `environment.pin`. Exit status: 0
+done; 1 the work failed (a statement of the book does not hold, a training diverged, the self-test
+is off); 2 the request was refused; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import runpy
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toylab import environment
+from toylab.errors import ConfigError, DivergedError, FormatError, shown
+from toylab.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from toylab.experiments.superposition import SuperpositionConfig, SuperpositionResult
+    from toylab.training.grid import Grid
+
+    Drawing = Callable[[SuperpositionResult], Figure]
+
+FORMATS = ("png", "svg", "pdf")
+MAX_LINES = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit status.
+
+    Args:
+        argv: the words after `toylab`; those of the process by default.
+    """
+    environment.pin()
+    args = _parser().parse_args(argv)
+    try:
+        return args.command(args)
+    except DivergedError as error:
+        return _fail(error, 1)
+    except (ConfigError, FormatError, OSError) as error:
+        return _fail(error, 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def _fail(error: object, status: int) -> int:
+    print(f"toylab: {error}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="toylab", description="A laboratory of toy models for mechanistic interpretability."
+    )
+    parser.add_argument("--version", action="version", version=metadata.version("toylab"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="train one model, draw it and keep it")
+    _add_training(run, "key=value")
+    run.set_defaults(command=_run, verb="run")
+    sweep = commands.add_parser("sweep", help="train a grid of models, draw it and keep it")
+    _add_training(sweep, "key=a,b,c")
+    sweep.set_defaults(command=_sweep, verb="sweep")
+    book = commands.add_parser("book", help="make the book's figures and test what they state")
+    book.add_argument("names", nargs="*", metavar="CHAPTER|ID", help="by default all")
+    book.add_argument("--quick", action="store_true", help="the core figures only")
+    _add_out(book)
+    book.set_defaults(command=_book)
+    app = commands.add_parser("app", help="open the laboratory in the browser")
+    app.add_argument("--port", metavar="N", help="by default the first free one from 8501")
+    app.add_argument("--no-browser", action="store_true", help="serve, and open nothing")
+    app.set_defaults(command=_app)
+    doctor = commands.add_parser("doctor", help="report on this installation and test it")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+def _add_training(parser: argparse.ArgumentParser, form: str) -> None:
+    parser.add_argument("experiment", choices=["superposition"])
+    parser.add_argument("words", nargs="*", metavar=form, help="fields of the config")
+    parser.add_argument(
+        "--method",
+        choices=["train", "solve"],
+        default="train",
+        help="stochastic training, or the minimum of the exact loss (n_features <= 8)",
+    )
+    parser.add_argument("--starts", metavar="K", help="best of K starts (train: 1, solve: 8)")
+    parser.add_argument("--seed", metavar="N", default="0", help="0..4294967295, by default 0")
+    _add_out(parser)
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="DIR", required=True, help="the folder for the files")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from toylab.experiments.superposition import SuperpositionConfig
+    from toylab.figures.geometry import hidden_geometry
+    from toylab.figures.superposition import feature_bars, gram_and_bias
+
+    config = SuperpositionConfig.from_strings(_fields(args.words))
+    for notice in config.notices():
+        print(f"toylab: {notice}", file=sys.stderr)
+    experiment, seed = _experiment(args), _seed(args)
+    drawings = {"geometry": hidden_geometry, "gram": gram_and_bias, "features": feature_bars}
+    folder = _folder(args, _names(drawings))
+    with ProgressLine("training", sys.stderr) as progress:
+        result = experiment(config, seed, progress=progress)
+    return _deliver(result, folder, drawings, args)
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    from toylab.figures.geometry import hidden_geometry
+    from toylab.figures.maps import sweep_map
+    from toylab.figures.superposition import dimensionality_against_density, gram_and_bias
+    from toylab.training.sweep import sweep
+
+    grid, experiment, seed = _grid(args.words), _experiment(args), _seed(args)
+    drawings: dict[str, Drawing] = {"geometry": hidden_geometry, "gram": gram_and_bias}
+    if {"sparsity", "density"} & {name for name, _ in grid.axes}:
+        drawings["dimensionality"] = dimensionality_against_density
+    if len(grid.axes) == 2:
+        drawings["map"] = sweep_map
+    folder = _folder(args, _names(drawings))
+    with ProgressLine("training", sys.stderr) as progress:
+        result = sweep(experiment, grid, seed, progress=progress)
+    return _deliver(result, folder, drawings, args)
+
+
+def _book(args: argparse.Namespace) -> int:
+    from toylab.figures.book import run_book, select
+
+    chosen = select(args.names, args.quick)
+    files = [f"{entry.id}.{form}" for entry in chosen for form in (*FORMATS, "npz")]
+    folder = _folder(args, ["index.html", "book.csv", *files])
+    with ProgressLine("book", sys.stderr) as progress:
+        outcomes = run_book(args.names, folder, quick=args.quick, progress=progress)
+    for outcome in outcomes:
+        mark = "holds" if outcome.holds else "FAILS"
+        print(f"{outcome.id}: {mark} on {outcome.passed} of {outcome.seeds} seeds, "
+              f"{outcome.seconds:.1f} s")
+        print(f"    {outcome.statement}")
+        print(f"    measured: {outcome.measured}")
+    failed = sum(not outcome.holds for outcome in outcomes)
+    print(f"{len(outcomes) - failed} of {len(outcomes)} statements hold; "
+          f"gallery: {folder / 'index.html'}")
+    return 1 if failed else 0
+
+
+def _app(args: argparse.Namespace) -> int:
+    """Serves the app from this process, to this machine alone, whatever settings lie about."""
+    words = ["streamlit", "run", str(_app_file()), "--server.address", "127.0.0.1",
+             "--server.headless", str(args.no_browser).lower(), "--server.showEmailPrompt", "false",
+             "--browser.gatherUsageStats", "false", "--client.showErrorDetails", "type",
+             "--server.fileWatcherType", "none"]
+    if args.port is not None:
+        port = _integer("port", args.port, 1, 65535)
+        words += ["--server.port", str(port)]
+    sys.argv = words
+    try:
+        runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from toylab.doctor import examine
+
+    report = examine()
+    for name, text in report.facts:
+        print(f"{name:<14}{text}")
+    print(f"{'self-test':<14}{'passed' if report.sound else 'FAILED'}: {report.test}")
+    return 0 if report.sound else 1
+
+
+def _app_file() -> Path:
+    """The app's entry script: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "_app" / "app.py"
+    return inside if inside.exists() else package.parent / "app.py"
+
+
+def _fields(words: Sequence[str]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        if not name or not text:
+            raise ConfigError(f"{shown(word)}: must be written key=value")
+        if name in fields:
+            raise ConfigError(f"{name}={shown(text)}: {name} is given twice")
+        fields[name] = text
+    return fields
+
+
+def _grid(words: Sequence[str]) -> Grid[SuperpositionConfig]:
+    """The grid of `key=a,b,c` words; a word without a comma is shared by all cells."""
+    from toylab.experiments.superposition import SuperpositionConfig
+    from toylab.training.grid import grid
+
+    lists = {name: text.split(",") for name, text in _fields(words).items()}
+    firsts = {name: texts[0] for name, texts in lists.items()}
+    shared = SuperpositionConfig.from_strings(firsts)
+    rules, aliases = SuperpositionConfig.rules(), SuperpositionConfig.aliases()
+    axes = {
+        name: [rules[aliases.get(name, (name,))[0]].parse(name, text) for text in texts]
+        for name, texts in lists.items()
+        if len(texts) > 1
+    }
+    return grid(shared, **axes)
+
+
+def _experiment(args: argparse.Namespace) -> Callable[..., SuperpositionResult]:
+    from toylab.experiments import superposition
+
+    method = superposition.solve if args.method == "solve" else superposition.run
+    if args.starts is None:
+        return method
+    return functools.partial(method, n_starts=_integer("starts", args.starts, 1, 4096))
+
+
+def _seed(args: argparse.Namespace) -> int:
+    return _integer("seed", args.seed, 0, 2**32 - 1)
+
+
+def _integer(name: str, text: str, low: int, high: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise ConfigError(f"{name}={shown(text)}: must be an integer in {low}..{high}")
+    return value
+
+
+def _names(drawings: Mapping[str, Drawing]) -> list[str]:
+    return ["result.npz", *(f"{name}.{form}" for name in drawings for form in FORMATS)]
+
+
+def _folder(args: argparse.Namespace, names: Sequence[str]) -> Path:
+    """The output folder, found fit for these files before any work; made when they are written."""
+    if "\0" in args.out:
+        raise ConfigError(f"out={shown(args.out)}: a path cannot hold a NUL character")
+    folder = Path(args.out)
+    there = [name for name in names if (folder / name).exists()]
+    if there and not args.overwrite:
+        raise ConfigError(
+            f"out={shown(args.out)}: {there[0]} exists; give --overwrite to replace it"
+        )
+    parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            return folder
+    except NotADirectoryError:
+        raise ConfigError(f"out={shown(args.out)}: {parent} is a file, must be a folder") from None
+    except OSError as error:
+        raise ConfigError(f"out={shown(args.out)}: cannot write ({error.strerror})") from None
+
+
+def _deliver(result: SuperpositionResult, folder: Path, drawings: Mapping[str, Drawing],
+             args: argparse.Namespace) -> int:
+    from toylab.experiments.storage import save
+    from toylab.figures.book import parameters
+    from toylab.figures.style import save_figure
+
+    words = ["toylab", args.verb, args.experiment, *args.words, "--method", args.method,
+             *([] if args.starts is None else ["--starts", args.starts]), "--seed", args.seed]
+    command = f"{shlex.join(words)} --out DIR"
+    facts = {"toylab": metadata.version("toylab"), "command": command,
+             "config": parameters(result.config)}
+    folder.mkdir(parents=True, exist_ok=True)
+    save(result, folder / "result.npz", command=command)
+    files = [folder / "result.npz"]
+    for name, draw in drawings.items():
+        files += save_figure(draw(result), folder / name, facts)
+    for line in _summary(result):
+        print(line)
+    print("wrote", *files)
+    return 0
+
+
+def _summary(result: SuperpositionResult) -> Iterator[str]:
+    """One line for each model: where it stands in the grid, its loss, and what it represents."""
+    from toylab.analysis.superposition import n_represented
+    from toylab.figures.cells import cells
+
+    found = cells(result)
+    for cell in found[:MAX_LINES]:
+        kept = f"{int(n_represented(cell.W))} of {cell.config.n_features} features represented"
+        yield f"{cell.label + ': ' if cell.label else ''}loss {cell.loss:.6g}, {kept}"
+    if len(found) > MAX_LINES:
+        yield f"... and {len(found) - MAX_LINES} more"

@@ -1,0 +1,117 @@
+"""A result as the list of its cells: one trained model each, with its config and its name in a sweep.
+
+Every figure of models starts here, so that a single run, a line, a grid and a sweep over sizes (whose
+arrays are padded with zeros) are read in one way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toylab.figures.style import rounded
+
+if TYPE_CHECKING:
+    from toylab.experiments.superposition import SuperpositionConfig, SuperpositionResult
+
+__all__ = ["Cell", "Sweep", "cells", "density_of", "spaced", "sweep_of"]
+
+
+class Cell(NamedTuple):
+    """One model of a result, its padding cut off.
+
+    Attributes:
+        W: [n_hidden, n_features], to five significant digits.
+        b: [n_features], likewise.
+        loss: mean over examples and features.
+        config: what it was trained for.
+        label: the values of the sweep's axes, "density 0.05"; empty for a single run.
+    """
+
+    W: NDArray[np.float64]
+    b: NDArray[np.float64]
+    loss: float
+    config: SuperpositionConfig
+    label: str
+
+
+class Sweep(NamedTuple):
+    """The cells of a result and the axes along which they lie.
+
+    Attributes:
+        cells: in C order of the axes.
+        axes: (name, values) of each axis; empty for a single run. Sparsity is turned into density.
+    """
+
+    cells: tuple[Cell, ...]
+    axes: tuple[tuple[str, tuple[Any, ...]], ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(len(values) for _, values in self.axes)
+
+
+def cells(result: SuperpositionResult) -> tuple[Cell, ...]:
+    """The cells of a run, or of a sweep in C order of its axes."""
+    return sweep_of(result).cells
+
+
+def sweep_of(result: SuperpositionResult) -> Sweep:
+    """The cells and axes of a run or a sweep."""
+    W, b = np.asarray(result.model.W[...]), np.asarray(result.model.b[...])
+    W, b = W.reshape(-1, *W.shape[-2:]), b.reshape(-1, b.shape[-1])
+    losses = rounded(result.loss).reshape(-1)
+    grid = result.config
+    axes = tuple(_shown_axis(name, values) for name, values in getattr(grid, "axes", ()))
+    configs = list(np.ravel(np.array(grid.configs, dtype=object))) if axes else [grid]
+    where = np.ndindex(*(len(values) for _, values in axes))
+    labels = (", ".join(_label(axes[k], i) for k, i in enumerate(place)) for place in where)
+    found = [_cell(W[i], b[i], losses[i], config, label)
+             for i, (config, label) in enumerate(zip(configs, labels, strict=True))]
+    return Sweep(tuple(found), axes)
+
+
+def spaced(found: Sequence[Cell], limit: int) -> list[Cell]:
+    """At most `limit` of the cells, evenly spaced, the first and the last among them."""
+    chosen = np.linspace(0, len(found) - 1, min(limit, len(found))).round().astype(int)
+    return [found[i] for i in np.unique(chosen)]
+
+
+def _cell(W: NDArray[np.floating], b: NDArray[np.floating], loss: float,
+          config: SuperpositionConfig, label: str) -> Cell:
+    """One cell without padding; entries that are not finite are drawn as 0, and the label says so."""
+    W, b = W[:config.n_hidden, :config.n_features], b[:config.n_features]
+    if not (np.all(np.isfinite(W)) and np.all(np.isfinite(b))):
+        label = f"{label} (not finite)".strip()
+    clean = (rounded(np.where(np.isfinite(array), array, 0.0)) for array in (W, b))
+    return Cell(*clean, float(loss), config, label)
+
+
+def density_of(config: SuperpositionConfig) -> float:
+    """The probability that a feature is active, averaged over the features; in (0, 1]."""
+    return float(np.mean(config.density))
+
+
+def _shown_axis(name: str, values: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+    """An axis as figures name it: density for sparsity, numbers to five digits."""
+    if name == "sparsity":
+        return "density", tuple(_number(1.0 - np.asarray(value)) for value in values)
+    return name, tuple(value if isinstance(value, str) else _number(value) for value in values)
+
+
+def _number(value: Any) -> Any:
+    array = rounded(value)
+    return tuple(array.tolist()) if array.ndim else float(array)
+
+
+def _label(axis: tuple[str, tuple[Any, ...]], index: int) -> str:
+    name, values = axis
+    value = values[index]
+    if not isinstance(value, tuple):
+        return f"{name} {value}" if isinstance(value, str) else f"{name} {value:.3g}"
+    varying = [i for i in range(len(value)) if len({v[i] for v in values}) > 1] or [0]
+    return f"{name} of {varying[0] + 1}: {value[varying[0]]:.3g}"

@@ -1,0 +1,277 @@
+"""Running experiments: one cell or a grid, through the same compiled program of constant shape.
+
+XLA's bits depend on the shapes that it compiles, not on the values beside a cell. So every cell, also
+when it is run alone, goes through the same microbatch of a constant, padded shape: `sweep` then gives
+each cell the bits that it has alone, in any grid, in any order and on any number of devices.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from toylab.budget import Cost, require_within_budget
+from toylab.config import Config
+from toylab.errors import ConfigError, ConfigTypeError, shown
+from toylab.training.grid import Grid
+
+__all__ = ["Compute", "Experiment", "Plan", "Progress", "as_key", "cell_key", "experiment", "sweep"]
+
+C = TypeVar("C", bound=Config)
+R = TypeVar("R", bound=NamedTuple)
+
+
+class Progress(Protocol):
+    """Called from time to time with the work done and the whole; raise in it to stop."""
+
+    def __call__(self, done: int, total: int) -> None: ...
+
+
+class Compute(NamedTuple):
+    """What one cell computes, in stages between which the host may look up.
+
+    Module-level functions of arrays, so that equal shapes compile once:
+        begin: (problem, key) -> state
+        advance: (problem, state, until) -> state, called with each of the plan's targets
+        observe: (problem, state) -> record, kept after each target
+        end: (problem, state) -> outcome
+    """
+
+    begin: Callable[[Any, jax.Array], Any]
+    advance: Callable[[Any, Any, jax.Array], Any]
+    observe: Callable[[Any, Any], Any]
+    end: Callable[[Any, Any], Any]
+
+
+class Plan(NamedTuple):
+    """One cell, made ready on the host.
+
+    Attributes:
+        problem: a pytree of arrays of constant, padded shape, with its choices as static data.
+        compute: the stages.
+        targets: the values of `until`, ascending.
+        microbatch: how many cells share one compiled call.
+        finish: (outcome, records) of this cell as numpy arrays -> Result; cuts the padding off.
+        cost: what the cell needs, for the budget.
+        refuse: raises for a Result that a lone run must not return (in a sweep it is returned as it is).
+    """
+
+    problem: Any
+    compute: Compute
+    targets: tuple[int, ...]
+    microbatch: int
+    finish: Callable[[Any, list[Any]], Any]
+    cost: Cost = Cost(0.0, 0.0)
+    refuse: Callable[[Any], None] | None = None
+
+
+class Experiment(Generic[C, R]):
+    """A named computation: called with a config and a key it returns a Result.
+
+    Made by the `experiment` decorator from a function that plans it. The key is a JAX key or an int seed
+    in 0..4294967295; further keywords are those of the planning function, and `progress` is told the
+    work done.
+    """
+
+    def __init__(self, plan: Callable[..., Plan]):
+        functools.update_wrapper(self, plan)
+        self.plan = plan
+
+    def __call__(self, config: C, key: jax.Array | int, *, progress: Progress | None = None,
+                 **options: Any) -> R:
+        key = as_key(key)
+        plan = self.plan(config, **options)
+        require_within_budget(plan.cost, shown(config.to_json()))
+        [result] = _execute([plan], [key], jax.local_devices()[:1], progress)
+        if plan.refuse is not None:
+            plan.refuse(result)
+        return result
+
+
+def experiment(plan: Callable[..., Plan]) -> Experiment[Any, Any]:
+    """Turn a function (config, **options) -> `Plan` into an `Experiment`."""
+    return Experiment(plan)
+
+
+def as_key(key: jax.Array | int) -> jax.Array:
+    """A typed JAX key from a key or from an int seed.
+
+    Raises:
+        ConfigError: a seed outside 0..4294967295 (2^32 more would give the same key), or not a key.
+    """
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0:
+        return key
+    if isinstance(key, bool) or not isinstance(key, int | np.integer):
+        raise ConfigTypeError(f"seed={shown(key)}: must be an int or a JAX key, got {type(key).__name__}")
+    if not 0 <= key < 2**32:
+        raise ConfigError(f"seed={shown(key)}: must be an integer in 0..4294967295")
+    return jax.random.key(int(key))
+
+
+def cell_key(key: jax.Array | int, config: Config) -> jax.Array:
+    """The key that `sweep` gives to the cell of `config`: fold_in of the config's stable number.
+
+    It depends on nothing else, so a cell keeps its key when its grid grows.
+    """
+    return jax.random.fold_in(as_key(key), int(config.fingerprint()[:8], 16))
+
+
+def sweep(run: Callable[..., R], configs: Grid[Any] | Sequence[Config], key: jax.Array | int, *,
+          devices: Sequence[jax.Device] | None = None, progress: Progress | None = None) -> R:
+    """Run every cell of a grid; cell i has the bits of `run(configs[i], cell_key(key, configs[i]))`.
+
+    Args:
+        run: an `Experiment`, or `functools.partial` of one with options
+            (`partial(toylab.superposition.solve, n_starts=16)`).
+        configs: a `Grid`, or a list of configs (one axis).
+        key: a JAX key or an int seed.
+        devices: where to run, all local devices if None; the results do not depend on it.
+        progress: called with (stages done, stages in all).
+
+    Returns:
+        The Result of `run` with the grid's axes in front of every array, and the grid as `.config`. When sizes
+        differ between cells, arrays are filled with zeros up to the largest.
+
+    Raises:
+        ConfigError: a cell that is not valid, or cells whose results have different structures.
+    """
+    planner, options = _planner(run)
+    key = as_key(key)
+    cells = configs.configs if isinstance(configs, Grid) else tuple(configs)
+    if not cells:
+        raise ConfigError("configs=[]: nothing to sweep")
+    checked = [config.check() for config in cells]
+    plans = [planner.plan(config, **options) for config in checked]
+    keys = [cell_key(key, config) for config in checked]
+    _require_sweep_within_budget(plans, len(devices or jax.local_devices()))
+    results = _execute(plans, keys, list(devices or jax.local_devices()), progress)
+    shape = configs.shape if isinstance(configs, Grid) else (len(cells),)
+    whole = configs if isinstance(configs, Grid) else tuple(checked)
+    return _stacked(results, shape)._replace(config=whole)
+
+
+def _require_sweep_within_budget(plans: list[Plan], n_devices: int) -> None:
+    widest = max(plan.cost.n_bytes for plan in plans) * n_devices
+    seconds = sum(plan.cost.seconds for plan in plans)
+    require_within_budget(Cost(widest, seconds), f"a sweep of {len(plans)} cells")
+
+
+def _planner(run: Callable[..., Any]) -> tuple[Experiment[Any, Any], dict[str, Any]]:
+    if isinstance(run, functools.partial) and isinstance(run.func, Experiment) and not run.args:
+        return run.func, run.keywords
+    if isinstance(run, Experiment):
+        return run, {}
+    raise ConfigTypeError(f"run={shown(run)}: must be an Experiment, such as toylab.superposition.run, "
+                          "or functools.partial of one with keywords")
+
+
+def _execute(plans: list[Plan], keys: list[jax.Array], devices: list[jax.Device],
+             progress: Progress | None) -> list[Any]:
+    """Group the cells that share a program, run each group in microbatches, and finish each cell."""
+    groups: dict[Any, list[int]] = {}
+    for index, plan in enumerate(plans):
+        groups.setdefault(_program(plan), []).append(index)
+    calls = [(members[i : i + plans[members[0]].microbatch * len(devices)])
+             for members in groups.values()
+             for i in range(0, len(members), plans[members[0]].microbatch * len(devices))]
+    total = sum(len(plans[call[0]].targets) + 1 for call in calls)
+    results: list[Any] = [None] * len(plans)
+    done = 0
+    for call in calls:
+        report = None if progress is None else functools.partial(_report, progress, done, total)
+        outcomes = _run_call([plans[i] for i in call], [keys[i] for i in call], devices, report)
+        for i, (outcome, records) in zip(call, outcomes, strict=True):
+            results[i] = plans[i].finish(outcome, records)
+        done += len(plans[call[0]].targets) + 1
+    return results
+
+
+def _report(progress: Progress, before: int, total: int, stages: int) -> None:
+    progress(before + stages, total)
+
+
+def _program(plan: Plan) -> Any:
+    """Plans with equal values here run through one compiled program."""
+    leaves, structure = jax.tree.flatten(plan.problem)
+    return (plan.compute, plan.targets, plan.microbatch, structure,
+            tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves))
+
+
+def _run_call(plans: list[Plan], keys: list[jax.Array], devices: list[jax.Device],
+              report: Callable[[int], None] | None) -> list[tuple[Any, list[Any]]]:
+    """One microbatch on each device; missing cells are filled with the first one's copy."""
+    first = plans[0]
+    width = first.microbatch * len(devices)
+    filled = plans + [first] * (width - len(plans))
+    words = np.stack([jax.random.key_data(k) for k in keys + [keys[0]] * (width - len(keys))])
+    problem = jax.tree.map(lambda *leaves: np.stack(leaves), *(plan.problem for plan in filled))
+    problem, words = jax.device_put((problem, words), _placement(tuple(devices)))
+    begin, advance, observe, end = _compiled(first.compute, first.microbatch, tuple(devices))
+    state = begin(problem, words)
+    records = []
+    for stage, target in enumerate(first.targets, start=1):
+        state = advance(problem, state, np.full(width, target, np.int32))
+        records.append(jax.device_get(observe(problem, state)))
+        if report is not None:
+            report(stage)
+    outcome = jax.device_get(end(problem, state))
+    if report is not None:
+        report(len(first.targets) + 1)
+    return [(jax.tree.map(lambda leaf, i=i: leaf[i], outcome),
+             [jax.tree.map(lambda leaf, i=i: leaf[i], record) for record in records])
+            for i in range(len(plans))]
+
+
+@functools.cache
+def _compiled(compute: Compute, microbatch: int, devices: tuple[jax.Device, ...]) -> Compute:
+    """The four stages for arrays whose leading axis runs over the microbatches of all devices."""
+    begin, advance, observe, end = (_over_cells(stage, microbatch, devices) for stage in (
+        lambda problem, words: compute.begin(problem, jax.random.wrap_key_data(words)),
+        compute.advance, compute.observe, compute.end))
+    return Compute(begin, advance, observe, end)
+
+
+def _over_cells(stage: Callable[..., Any], microbatch: int, devices: tuple[jax.Device, ...]) -> Any:
+    def local(*args: Any) -> Any:
+        if microbatch > 1:
+            return jax.vmap(stage)(*args)
+        # vmap of one cell compiles other loops than the cell alone, so the axis is taken off instead.
+        return jax.tree.map(lambda leaf: leaf[None], stage(*jax.tree.map(lambda leaf: leaf[0], args)))
+
+    placement = _placement(devices)
+    if not isinstance(placement, NamedSharding):
+        return jax.jit(local)
+    return jax.jit(jax.shard_map(local, mesh=placement.mesh, in_specs=placement.spec, out_specs=placement.spec,
+                                 check_vma=False))
+
+
+@functools.cache
+def _placement(devices: tuple[jax.Device, ...]) -> jax.Device | NamedSharding:
+    """Where the leading axis lives: one device, or an equal part on each."""
+    if len(devices) == 1:
+        return devices[0]
+    return NamedSharding(Mesh(np.array(devices), ("cells",)), PartitionSpec("cells"))
+
+
+def _stacked(results: list[Any], shape: tuple[int, ...]) -> Any:
+    """Results of single cells -> one Result with `shape` in front of every array."""
+    bare = [result._replace(config=None) for result in results]
+    structure = jax.tree.structure(bare[0])
+    if any(jax.tree.structure(result) != structure for result in bare[1:]):
+        raise ConfigError("configs: the cells give models of different kinds; sweep each kind by itself")
+    return jax.tree.map(lambda *leaves: _filled(leaves, shape), *bare)
+
+
+def _filled(leaves: tuple[Any, ...], shape: tuple[int, ...]) -> jax.Array:
+    sizes = {np.shape(leaf) for leaf in leaves}
+    inner = tuple(max(size) for size in zip(*sizes, strict=True))
+    whole = np.zeros((len(leaves), *inner), np.result_type(leaves[0]))
+    for index, leaf in enumerate(leaves):
+        whole[(index, *(slice(n) for n in np.shape(leaf)))] = leaf
+    return jnp.asarray(whole.reshape(*shape, *inner))
