@@ -107,7 +107,7 @@ def tables(rows: list[Row]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    """A table of losses by density, for the rows that have one."""
+    """Losses by density and the notes, for the rows beside the baseline."""
     if "density" not in row.facts:
         return []
     facts = row.facts
@@ -125,7 +125,7 @@ def _cells(row: Row) -> list[str]:
     for density, ours, theirs, ratio, error in columns:
         shown = f"± {error:.4f}" if error else "exact"
         lines.append(f"| {density:.3f} | {ours:.6f} | {theirs:.6f} | {ratio:.4f} | {shown} |")
-    return lines
+    return [*lines, "", *facts["notes"]]
 
 
 def report(names: list[str], folder: Path = RESULTS, readme: Path = README) -> str:

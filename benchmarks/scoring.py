@@ -8,12 +8,30 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 MODELS_AT_ONCE = 16
 EXAMPLES_AT_ONCE = 8192
+
+
+Weights = tuple[np.ndarray, np.ndarray]
+
+
+class Moments(NamedTuple):
+    """What a common sample says about several sides.
+
+    Attributes:
+        mean: [k, sides] mean loss.
+        covariance: [k, sides, sides] of the losses of single examples.
+        n_examples: size of the sample.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    n_examples: int
 
 
 class Comparison(NamedTuple):
@@ -98,56 +116,64 @@ def tensor_rule(n_nodes: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     return 0.5 * (nodes[index] + 1.0), np.prod(0.5 * weights[index], axis=0)
 
 
-def example_losses(
-    W: np.ndarray,
-    b: np.ndarray,
+def sample_moments(
+    sides: Sequence[Weights],
     density: np.ndarray,
     importance: np.ndarray,
     n_examples: int,
     seed: int,
-) -> np.ndarray:
-    """Loss of every example for every model, on a sample fixed by `seed`.
+) -> Moments:
+    """Mean losses of several sides on the same examples, and how they vary together.
 
-    Two calls with the same n_features, n_examples and seed see the same examples, so that the
-    difference of two sides is far better known than either loss.
+    All sides meet the same examples, so that their ratios are far better known than the losses.
 
     Args:
-        W: [k, n_hidden, n_features].
-        b: [k, n_features].
+        sides: (W [k, n_hidden, n_features], b [k, n_features]) of each side.
         density: [k].
         importance: [n_features].
         n_examples: size of the sample.
         seed: of numpy's PCG64.
 
     Returns:
-        [k, n_examples] mean over features of importance * squared error, float32.
+        Losses are means over features and examples of importance * squared error.
     """
     generator = np.random.default_rng(seed)
-    k, _, n = W.shape
-    W, b, density = (a.astype(np.float32) for a in (W, b, density))
+    k, _, n = sides[0][0].shape
+    sides = [(W.astype(np.float32), b.astype(np.float32)) for W, b in sides]
     weights = (importance / n).astype(np.float32)
-    losses = np.empty((k, n_examples), np.float32)
+    total = np.zeros((k, len(sides)))
+    products = np.zeros((k, len(sides), len(sides)))
     for first in range(0, n_examples, EXAMPLES_AT_ONCE):
         shape = (min(EXAMPLES_AT_ONCE, n_examples - first), n)
         values = generator.random(shape, dtype=np.float32)
         chances = generator.random(shape, dtype=np.float32)
         for model in range(k):
-            x = values * (chances < density[model])
-            error = x - np.maximum((x @ W[model].T) @ W[model] + b[model], 0.0)
-            losses[model, first : first + len(x)] = (error * error) @ weights
-    return losses
+            x = values * (chances < np.float32(density[model]))
+            losses = np.stack([_losses(W[model], b[model], x, weights) for W, b in sides])
+            total[model] += losses.sum(1, dtype=float)
+            products[model] += losses.astype(float) @ losses.T
+    mean = total / n_examples
+    return Moments(mean, products / n_examples - mean[:, :, None] * mean[:, None, :], n_examples)
 
 
-def compare_samples(ours: np.ndarray, theirs: np.ndarray) -> Comparison:
-    """Paired comparison of two [k, n_examples] arrays of losses of the same examples.
+def _losses(W: np.ndarray, b: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted squared error of each example x [examples, n]."""
+    error = x - np.maximum((x @ W.T) @ W + b, 0.0)
+    return (error * error) @ weights
+
+
+def compare(moments: Moments, ours: int, theirs: int) -> Comparison:
+    """The paired comparison of two sides.
 
     The error of the ratio r is that of mean(ours - r * theirs) / mean(theirs): the delta method.
     """
-    mean_ours, mean_theirs = ours.mean(1, dtype=float), theirs.mean(1, dtype=float)
-    ratio = mean_ours / mean_theirs
-    spread = (ours - ratio[:, None] * theirs).std(1, dtype=float)
-    error = spread / np.sqrt(ours.shape[1]) / mean_theirs
-    return Comparison(mean_ours, mean_theirs, ratio, error)
+    a, b = moments.mean[:, ours], moments.mean[:, theirs]
+    cov, ratio = moments.covariance, a / b
+    spread = (
+        cov[:, ours, ours] - 2 * ratio * cov[:, ours, theirs] + ratio**2 * cov[:, theirs, theirs]
+    )
+    error = np.sqrt(np.maximum(spread, 0.0) / moments.n_examples) / b
+    return Comparison(a, b, ratio, error)
 
 
 def geometric_mean(values: np.ndarray) -> float:

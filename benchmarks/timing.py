@@ -113,7 +113,7 @@ def compilations() -> Iterator[list[float]]:
         active = False
 
 
-def machine(torch_version: str | None) -> dict[str, str]:
+def machine() -> dict[str, str]:
     """Processor, cores, memory and versions; no name of the host."""
     description = {
         "processor": _processor(),
@@ -127,8 +127,6 @@ def machine(torch_version: str | None) -> dict[str, str]:
             description[package] = version(package)
         except PackageNotFoundError:
             description[package] = "not installed"
-    if torch_version:
-        description["torch"] = torch_version
     return description
 
 

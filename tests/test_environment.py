@@ -7,7 +7,7 @@ import pytest
 
 from toylab import environment
 
-NAMES = ("NPROC", "JAX_PLATFORMS", "TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR",
+NAMES = ("NPROC", "JAX_NUM_CPU_DEVICES", "JAX_PLATFORMS", "TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR",
          "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
          "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES")  # fmt: skip
 
@@ -36,7 +36,7 @@ SHOW = (
 def test_pin_reaches_jax_before_and_after_its_import(tmp_path, order):
     code = f"import os; from toylab.environment import pin; {order}; {SHOW}"
     found = read(code, clean(tmp_path))
-    assert found == ["8", "cpu", str(tmp_path / "toylab" / "jax"), "0.0", "-1"]
+    assert found == ["1", "cpu", str(tmp_path / "toylab" / "jax"), "0.0", "-1"]
 
 
 def test_what_the_user_has_set_stays(tmp_path):

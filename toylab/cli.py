@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import runpy
 import shlex
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -104,13 +106,15 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from toylab.experiments.superposition import SuperpositionConfig
-    from toylab.figures.geometry import hidden_geometry
-    from toylab.figures.superposition import feature_bars, gram_and_bias
 
     config = SuperpositionConfig.from_strings(_fields(args.words))
+    experiment, seed = _experiment(args), _seed(args)
     for notice in config.notices():
         print(f"toylab: {notice}", file=sys.stderr)
-    experiment, seed = _experiment(args), _seed(args)
+
+    from toylab.figures.geometry import hidden_geometry  # matplotlib: slow, so once all is sound
+    from toylab.figures.superposition import feature_bars, gram_and_bias
+
     drawings = {"geometry": hidden_geometry, "gram": gram_and_bias, "features": feature_bars}
     folder = _folder(args, _names(drawings))
     with ProgressLine("training", sys.stderr) as progress:
@@ -119,12 +123,14 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _sweep(args: argparse.Namespace) -> int:
-    from toylab.figures.geometry import hidden_geometry
-    from toylab.figures.maps import sweep_map
-    from toylab.figures.superposition import dimensionality_against_density, gram_and_bias
     from toylab.training.sweep import sweep
 
     grid, experiment, seed = _grid(args.words), _experiment(args), _seed(args)
+
+    from toylab.figures.geometry import hidden_geometry
+    from toylab.figures.maps import sweep_map
+    from toylab.figures.superposition import dimensionality_against_density, gram_and_bias
+
     drawings: dict[str, Drawing] = {"geometry": hidden_geometry, "gram": gram_and_bias}
     if {"sparsity", "density"} & {name for name, _ in grid.axes}:
         drawings["dimensionality"] = dimensionality_against_density
@@ -158,19 +164,35 @@ def _book(args: argparse.Namespace) -> int:
 
 def _app(args: argparse.Namespace) -> int:
     """Serves the app from this process, to this machine alone, whatever settings lie about."""
-    words = ["streamlit", "run", str(_app_file()), "--server.address", "127.0.0.1",
-             "--server.headless", str(args.no_browser).lower(), "--server.showEmailPrompt", "false",
+    port = _free_port(args.port)
+    words = ["--server.address", "127.0.0.1", "--server.port", str(port),
              "--browser.gatherUsageStats", "false", "--client.showErrorDetails", "type",
-             "--server.fileWatcherType", "none"]
-    if args.port is not None:
-        port = _integer("port", args.port, 1, 65535)
-        words += ["--server.port", str(port)]
-    sys.argv = words
+             "--server.fileWatcherType", "none", "--server.showEmailPrompt", "false",
+             "--logger.hideWelcomeMessage", "true", "--logger.level", "warning"]
+    if args.no_browser:
+        words += ["--server.headless", "true"]
+    print(f"toylab: open http://127.0.0.1:{port} (stop with Ctrl-C)", flush=True)
+    sys.argv = ["streamlit", "run", str(_app_file()), *words]
     try:
         runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     return 0
+
+
+def _free_port(text: str | None) -> int:
+    """The port asked for, or the first free one, found by taking it for a moment."""
+    asked = None if text is None else _integer("port", text, 1, 65535)
+    for port in range(8501, 8601) if asked is None else (asked,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    taken = "8501..8600" if asked is None else str(asked)
+    raise ConfigError(f"port={taken}: in use, or not allowed; give another --port")
 
 
 def _doctor(args: argparse.Namespace) -> int:
@@ -261,7 +283,8 @@ def _folder(args: argparse.Namespace, names: Sequence[str]) -> Path:
         with tempfile.TemporaryFile(dir=parent):
             return folder
     except NotADirectoryError:
-        raise ConfigError(f"out={shown(args.out)}: {parent} is a file, must be a folder") from None
+        at = "" if parent == folder else f"{parent} "
+        raise ConfigError(f"out={shown(args.out)}: {at}is a file, must be a folder") from None
     except OSError as error:
         raise ConfigError(f"out={shown(args.out)}: cannot write ({error.strerror})") from None
 
@@ -269,14 +292,13 @@ def _folder(args: argparse.Namespace, names: Sequence[str]) -> Path:
 def _deliver(result: SuperpositionResult, folder: Path, drawings: Mapping[str, Drawing],
              args: argparse.Namespace) -> int:
     from toylab.experiments.storage import save
-    from toylab.figures.book import parameters
     from toylab.figures.style import save_figure
 
     words = ["toylab", args.verb, args.experiment, *args.words, "--method", args.method,
              *([] if args.starts is None else ["--starts", args.starts]), "--seed", args.seed]
     command = f"{shlex.join(words)} --out DIR"
     facts = {"toylab": metadata.version("toylab"), "command": command,
-             "config": parameters(result.config)}
+             "config": json.loads(result.config.to_json())}
     folder.mkdir(parents=True, exist_ok=True)
     save(result, folder / "result.npz", command=command)
     files = [folder / "result.npz"]
@@ -290,12 +312,13 @@ def _deliver(result: SuperpositionResult, folder: Path, drawings: Mapping[str, D
 
 def _summary(result: SuperpositionResult) -> Iterator[str]:
     """One line for each model: where it stands in the grid, its loss, and what it represents."""
-    from toylab.analysis.superposition import n_represented
+    from toylab.analysis.polytopes import name_polytope
     from toylab.figures.cells import cells
 
     found = cells(result)
     for cell in found[:MAX_LINES]:
-        kept = f"{int(n_represented(cell.W))} of {cell.config.n_features} features represented"
+        shape = name_polytope(cell.W)
+        kept = f"{shape.n_vertices} of {cell.config.n_features} features represented: {shape.name}"
         yield f"{cell.label + ': ' if cell.label else ''}loss {cell.loss:.6g}, {kept}"
     if len(found) > MAX_LINES:
         yield f"... and {len(found) - MAX_LINES} more"

@@ -134,6 +134,7 @@ class Config:
     """What every config can do; concrete configs are made by the `config` decorator."""
 
     @classmethod
+    @functools.cache
     def rules(cls) -> dict[str, Rule]:
         """The rule of each field, in the order of the fields."""
         return {f.name: f.metadata["rule"] for f in dataclasses.fields(cls)}  # type: ignore[arg-type]

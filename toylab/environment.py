@@ -11,17 +11,21 @@ import os
 import sys
 from pathlib import Path
 
-THREAD_POOL = "8"  # results are to agree on up to 8 forced devices, which raise a smaller pool
+# One thread for each operation: operations of toy models are too small to share, and with 8 threads the
+# same training takes twice the processor time. Sweeps use the cores instead, one device on each.
+THREAD_POOL = "1"
+MAX_DEVICES = 8
 
 
 def pin() -> None:
-    """Sets what is not set yet: `NPROC`, the CPU as platform, and a persistent compile cache.
+    """Sets what is not set yet: `NPROC`, the CPU as platform, a device for each core, and a persistent compile cache.
 
     Variables that the user has set stay as they are. Works also when jax has been imported, as long
     as it has computed nothing. Without a folder to write to, the cache stays off.
     """
     settings = {
         "NPROC": THREAD_POOL,
+        "JAX_NUM_CPU_DEVICES": str(min(usable_cores(), MAX_DEVICES)),
         "JAX_PLATFORMS": "cpu",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -33,6 +37,12 @@ def pin() -> None:
         os.environ.setdefault(name, value)
     if "jax" in sys.modules:
         _tell_jax()
+
+
+def usable_cores() -> int:
+    """How many processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def cache_folder() -> Path | None:
@@ -59,6 +69,7 @@ def _tell_jax() -> None:
     import jax
 
     jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"] or None)
+    jax.config.update("jax_num_cpu_devices", int(os.environ["JAX_NUM_CPU_DEVICES"]))
     if folder := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         seconds = float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"])
         n_bytes = int(os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"])

@@ -150,6 +150,7 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
     for delay in (0.0, 0.003, 0.011, 0.02, 0.05):
         command = [sys.executable, "-c", WRITER, str(path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
             process.stdout.readline()
             while not path.exists():
                 time.sleep(0.001)

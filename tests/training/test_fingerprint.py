@@ -15,5 +15,5 @@ def test_fingerprint_reads_this_process(monkeypatch):
 
 
 def test_fingerprint_documents_its_fields():
-    doc = type(fingerprint()).__doc__
+    doc = type(fingerprint()).__doc__ or ""
     assert all(f"{field}: " in doc for field in fingerprint()._fields)

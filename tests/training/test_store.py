@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import zipfile
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ ARRAYS = {
     "phase": np.array([1 + 2j], np.complex64),
     "none": np.zeros((3, 0), np.float16),
 }
+VERSION = metadata.version("toylab")
 LYING = "{'descr': '<f8', 'fortran_order': False, 'shape': (10000000, 1000000)}"
 HEADER = {"kind": "Example", "config": {"sparsity": 0.1, "name": "größer"}}
 
@@ -141,7 +143,7 @@ def test_zeroed_and_random_blocks_are_refused(data):
         (npz({"header": header_member(), "sha256": npy(np.zeros(32, np.uint8))}),
          "sha256 mismatch: damaged; compute it again or restore a copy"),
         (npz({"header": header_member(schema=7, toylab="9.1")}),
-         "written by toylab 9.1 (schema 7), this is toylab 0.1.0 (schema 1); "
+         f"written by toylab 9.1 (schema 7), this is toylab {VERSION} (schema 1); "
          "update toylab to read it"),
         (npz({"header": header_member(schema=True)}), "its header names no schema"),
         (npz({"header": json_member("[1]")}), "its header names no schema"),

@@ -6,24 +6,34 @@ Under a JAX trace an array has no values yet; then its shape and type are checke
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from toylab.config import Rule
 from toylab.errors import ConfigError, ConfigTypeError, shown
 
-__all__ = ["integer", "real", "weights"]
+__all__ = ["Numbers", "integer", "real", "weights"]
 
 
-def weights(W: ArrayLike) -> jax.Array:
+class _HoldsArray(Protocol):
+    def __jax_array__(self) -> Any: ...
+
+
+Numbers = ArrayLike | _HoldsArray | Sequence[Any]
+"""Anything that `jnp.asarray` takes: arrays of numpy or jax, an `nnx.Param`, nested lists."""
+
+
+def weights(W: Numbers) -> jax.Array:
     """`W` as a floating-point array of matrices [..., n_hidden, n_features], float32 or wider.
 
     Args:
-        W: anything that `jnp.asarray` takes, an `nnx.Param` included; feature i is `W[..., :, i]`.
+        W: numbers with two axes or more; feature i is `W[..., :, i]`.
 
     Raises:
         ConfigTypeError: W is not made of real numbers.
@@ -42,7 +52,7 @@ def weights(W: ArrayLike) -> jax.Array:
             f"{kind}: must be a matrix [n_hidden, n_features] with at least one row "
             "and one column, or a stack of such matrices"
         )
-    if not isinstance(array, jax.core.Tracer):
+    if not isinstance(array, Tracer):
         _refuse_non_finite(kind, np.asarray(array))
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 
@@ -54,7 +64,7 @@ def _refuse_non_finite(kind: str, array: np.ndarray) -> None:
         raise ConfigError(f"{kind} with {array[tuple(first)]} at {first}: must be finite")
 
 
-def integer(name: str, value: int, low: int, high: float = math.inf) -> int:
+def integer(name: str, value: int | np.integer, low: int, high: float = math.inf) -> int:
     """`value` as a plain int in low..high; a ConfigError that names it otherwise."""
     _apply(Rule("int", low, high), name, value)
     return int(value)

@@ -18,10 +18,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from scipy import optimize
 
-from toylab.analysis.arguments import integer, real, weights
+from toylab.analysis.arguments import Numbers, integer, real, weights
 from toylab.analysis.shapes import polygon
 from toylab.analysis.superposition import REPRESENTED, feature_interference, represented
 from toylab.config import Rule
@@ -97,7 +96,7 @@ class LinearOptimum(NamedTuple):
 
 
 def phase_losses(
-    density: ArrayLike, relative_importance: ArrayLike, n_features: int = 2
+    density: Numbers, relative_importance: Numbers, n_features: int = 2
 ) -> PhaseLosses:
     """Losses of the explicit models of 2→1 or 3→2 whose last feature has importance r, others 1.
 
@@ -125,7 +124,7 @@ def phase_losses(
     return PhaseLosses(r * variance / n, own_dimension / n, (1 + r) * p * p / 6 / n)
 
 
-def phase(density: ArrayLike, relative_importance: ArrayLike, n_features: int = 2) -> np.ndarray:
+def phase(density: Numbers, relative_importance: Numbers, n_features: int = 2) -> np.ndarray:
     """The phase whose explicit model has the least loss; a tie goes to the smaller code.
 
     Args:
@@ -145,7 +144,7 @@ def phase(density: ArrayLike, relative_importance: ArrayLike, n_features: int = 
     return np.argmin(np.stack(phase_losses(density, relative_importance, n_features)), axis=0)
 
 
-def phase_boundary(relative_importance: ArrayLike, n_features: int = 2) -> np.ndarray:
+def phase_boundary(relative_importance: Numbers, n_features: int = 2) -> np.ndarray:
     """The density at which pairing two features costs as much as dropping the least important.
 
     r ≤ 1: p = 4r/(2+5r), for both models. r ≥ 1: p = 4/(5+2r) in 2→1; p = 4/7 in 3→2, where it
@@ -168,7 +167,7 @@ def phase_boundary(relative_importance: ArrayLike, n_features: int = 2) -> np.nd
     return np.where(r <= 1, 4 * r / (2 + 5 * r), others_paired)
 
 
-def classify_phase(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array:
+def classify_phase(W: Numbers, threshold: float = REPRESENTED) -> jax.Array:
     """The phase of a trained model, read from its weights alone.
 
     The last feature is ignored if its norm is at most the threshold, in superposition if the others
@@ -194,7 +193,7 @@ def classify_phase(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array:
     return jnp.where(kept, code, Phase.IGNORED.value).astype(jnp.int32)
 
 
-def one_feature_loss(W: ArrayLike, b: ArrayLike) -> float:
+def one_feature_loss(W: Numbers, b: Numbers) -> float:
     """The loss of a ReLU model on inputs with exactly one active feature, u ~ U[0, 1].
 
     (1/n) Σ_i Σ_j E_u (u·[i=j] - ReLU(G_ji·u + b_j))²: the mean over which feature is active, the
@@ -217,7 +216,7 @@ def one_feature_loss(W: ArrayLike, b: ArrayLike) -> float:
     array, bias = np.asarray(W, np.float64), real("b", b, Rule("float"))
     if array.ndim != 2 or bias.shape != array.shape[1:]:
         raise ConfigError(
-            f"W=float{list(array.shape)}, b=float{list(bias.shape)}: must have shapes [m, n] and [n]"
+            f"W=float{list(array.shape)}, b=float{list(bias.shape)}: must be [m, n] and [n]"
         )
     gain = array.T @ array
     errors = _mean_square(gain, np.broadcast_to(bias[:, None], gain.shape))
@@ -274,7 +273,7 @@ def polygon_optimum(k: int) -> PolygonOptimum:
 
 
 def linear_optimum(
-    n_features: int, n_hidden: int, density: ArrayLike, importance: ArrayLike = 1.0
+    n_features: int, n_hidden: int, density: Numbers, importance: Numbers = 1.0
 ) -> LinearOptimum:
     """The optimum of the linear model x' = WᵀWx + b: the top m features and nothing else.
 
@@ -329,7 +328,7 @@ def _own_error(gain: np.ndarray, bias: np.ndarray) -> np.ndarray:
     return silent**3 / 3 + (1 - silent) * (low * low + low * high + high * high) / 3
 
 
-def _broadcast(density: ArrayLike, relative_importance: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def _broadcast(density: Numbers, relative_importance: Numbers) -> tuple[np.ndarray, np.ndarray]:
     p = real("density", density, _DENSITY)
     r = real("relative_importance", relative_importance, _IMPORTANCE)
     try:

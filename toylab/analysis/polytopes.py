@@ -22,10 +22,9 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from jax.typing import ArrayLike
 from scipy.sparse.csgraph import connected_components
 
-from toylab.analysis.arguments import real, weights
+from toylab.analysis.arguments import Numbers, real, weights
 from toylab.analysis.shapes import shapes, sum_name
 from toylab.analysis.superposition import REPRESENTED
 from toylab.config import Rule
@@ -90,7 +89,7 @@ class Polytope(NamedTuple):
 
 
 def name_polytope(
-    W: ArrayLike, tolerance: float = TOLERANCE, threshold: float = REPRESENTED
+    W: Numbers, tolerance: float = TOLERANCE, threshold: float = REPRESENTED
 ) -> Polytope:
     """The name of the shape that the represented columns of one concrete matrix form.
 
@@ -128,7 +127,7 @@ def name_polytope(
     return Polytope(name, len(kept), n_dropped, deviation, nearest, blocks)
 
 
-def coulomb_energy(W: ArrayLike) -> float:
+def coulomb_energy(W: Numbers) -> float:
     """Σ_{i<j} 1 / |ŵ_i - ŵ_j|: the energy of unit charges at the columns' directions.
 
     Args:
@@ -152,7 +151,7 @@ def coulomb_energy(W: ArrayLike) -> float:
         return float((1 / np.sqrt(2 * (1 - cosines))).sum())
 
 
-def _one_matrix(W: ArrayLike) -> np.ndarray:
+def _one_matrix(W: Numbers) -> np.ndarray:
     checked = weights(W)
     if checked.ndim != 2:
         kind = f"{checked.dtype}{list(checked.shape)}"

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 UNIFORM_HEIGHT = 1 / math.sqrt(1 + 2 * math.sqrt(2))
-"""Half the height, 0.5112, of the square antiprism in the unit sphere whose edges are all equal."""
+"""Half the height, 0.5111, of the square antiprism in the unit sphere whose edges are all equal."""
 
 THOMSON_HEIGHT = 0.5604367652904312
 """Half the height of the square antiprism in the unit sphere of least Coulomb energy."""
@@ -153,7 +153,7 @@ def dodecahedron() -> np.ndarray:
 
 def orthogonal_sum(*parts: np.ndarray) -> np.ndarray:
     """Shapes [d, k] in orthogonal subspaces (their tegum product): block-diagonal [Σd, Σk]."""
-    return scipy.linalg.block_diag(*parts)
+    return np.asarray(scipy.linalg.block_diag(*parts))
 
 
 def sum_name(names: Iterable[str]) -> str:

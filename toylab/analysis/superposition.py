@@ -5,8 +5,8 @@ and ŵ_i its direction w_i / |w_i|. Leading axes (cells of a sweep) pass through
 
 Conventions. A zero column has no direction; it contributes 0 everywhere, so that padding a sweep
 with zero columns or rows changes nothing (`dims_per_feature` alone counts rows). A feature is
-*represented* when its norm exceeds a threshold, 0.5 unless told. Nothing here returns NaN for finite
-W (below 1e18, where squares overflow float32), and gradients are finite where the value is. W must be
+*represented* when its norm exceeds a threshold, 0.5 unless told. No result is NaN for finite
+W (below 1e18, where squares overflow float32), and gradients are finite where values are. W must be
 a finite array of real numbers with at least two axes; anything else raises `ConfigError` (under a
 JAX trace only shape and type can be checked).
 
@@ -21,9 +21,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from toylab.analysis.arguments import integer, real, weights
+from toylab.analysis.arguments import Numbers, integer, real, weights
+from toylab.analysis.columns import columns, products, ratio, root, without_diagonal
 from toylab.config import Rule
 
 __all__ = [
@@ -62,8 +64,8 @@ class Coherence(NamedTuple):
     max: jax.Array
 
 
-def gram(W: ArrayLike) -> jax.Array:
-    """Inner products of the features, G = WᵀW: what output i receives from input j, and on.
+def gram(W: Numbers) -> jax.Array:
+    """Inner products of the features, G = WᵀW: G_ij is what output i receives from input j.
 
     Args:
         W: [..., m, n].
@@ -75,10 +77,10 @@ def gram(W: ArrayLike) -> jax.Array:
     Example: W = [[1, -1]] gives [[1, -1], [-1, 1]].
     """
     array = weights(W)
-    return _products(array, array)
+    return products(array, array)
 
 
-def interference(W: ArrayLike) -> jax.Array:
+def interference(W: Numbers) -> jax.Array:
     """What features write into each other's outputs: G = WᵀW with the diagonal set to 0.
 
     Args:
@@ -89,10 +91,10 @@ def interference(W: ArrayLike) -> jax.Array:
 
     Example: W = [[1, -1]] gives [[0, -1], [-1, 0]].
     """
-    return _without_diagonal(gram(W))
+    return without_diagonal(gram(W))
 
 
-def feature_interference(W: ArrayLike) -> jax.Array:
+def feature_interference(W: Numbers) -> jax.Array:
     """How much of the other features lies along each one: I_i = √(Σ_{j≠i} (ŵ_i·w_j)²).
 
     TMS colours features by the square of this number; published reproductions by the number itself,
@@ -107,12 +109,10 @@ def feature_interference(W: ArrayLike) -> jax.Array:
     Source: TMS, "Demonstrating superposition"; ARENA 2.0, part 7, for the square root.
     Example: a unit triangle in the plane has I_i = √(2·cos²120°) = 0.7071.
     """
-    columns = _columns(weights(W))
-    shares = jnp.square(_without_diagonal(_products(columns.unit, columns.scaled)))
-    return columns.scale * _root(shares.sum(-1))
+    return _feature_interference(weights(W))
 
 
-def mean_interference(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array:
+def mean_interference(W: Numbers, threshold: float = REPRESENTED) -> jax.Array:
     """Mean of `feature_interference` over the represented features; 0 when there is none.
 
     Args:
@@ -124,12 +124,10 @@ def mean_interference(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array
 
     Example: a unit pentagon has √(2·cos²72° + 2·cos²144°) = √1.5 = 1.2247.
     """
-    kept = represented(W, threshold)
-    total = jnp.where(kept, feature_interference(W), 0.0).sum(-1)
-    return total / jnp.maximum(kept.sum(-1), 1)
+    return _mean_over(feature_interference(W), represented(W, threshold))
 
 
-def feature_dimensionality(W: ArrayLike) -> jax.Array:
+def feature_dimensionality(W: Numbers) -> jax.Array:
     """The share of a dimension that each feature has for itself: D_i = |w_i|² / Σ_j (ŵ_i·w_j)².
 
     The sum runs over all features, i included. Σ_i D_i ≤ rank W ≤ m for every W (see `leverage`),
@@ -144,13 +142,10 @@ def feature_dimensionality(W: ArrayLike) -> jax.Array:
     Source: TMS, "The geometry of superposition".
     Example: equal norms give 1/2 in a digon, 2/3 in a triangle, 2/5 in a pentagon.
     """
-    columns = _columns(weights(W))
-    shares = jnp.square(_products(columns.unit, columns.scaled))
-    own = jnp.diagonal(shares, axis1=-2, axis2=-1)
-    return _ratio(own, shares.sum(-1))
+    return _feature_dimensionality(weights(W))
 
 
-def capacity(W: ArrayLike) -> jax.Array:
+def capacity(W: Numbers) -> jax.Array:
     """C_i = (w_i·w_i)² / Σ_j (w_i·w_j)², algebraically the same number as `feature_dimensionality`.
 
     Dividing both sides of the fraction by |w_i|² gives D_i, so one is computed as the other.
@@ -166,7 +161,7 @@ def capacity(W: ArrayLike) -> jax.Array:
     return feature_dimensionality(W)
 
 
-def leverage(W: ArrayLike) -> jax.Array:
+def leverage(W: Numbers) -> jax.Array:
     """The ceiling of each D_i: the leverage score w_iᵀ(WWᵀ)⁺w_i, which sums to rank W.
 
     With F = WWᵀ and u = ŵ_i, D_i = |w_i|² / uᵀFu ≤ |w_i|² uᵀF⁺u by Cauchy-Schwarz in the range of
@@ -180,13 +175,10 @@ def leverage(W: ArrayLike) -> jax.Array:
 
     Example: [[1, 2]] gives [1/5, 4/5], and D is the same: one dimension is always tight.
     """
-    array = weights(W)
-    _, values, right = jnp.linalg.svd(array, full_matrices=False)
-    floor = max(array.shape[-2:]) * jnp.finfo(array.dtype).eps * values[..., :1]
-    return jnp.where((values > floor)[..., None], jnp.square(right), 0.0).sum(-2)
+    return _leverage(weights(W))
 
 
-def represented(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array:
+def represented(W: Numbers, threshold: float = REPRESENTED) -> jax.Array:
     """Which features the model keeps: |w_i| > threshold.
 
     Args:
@@ -199,12 +191,12 @@ def represented(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array:
     Raises:
         ConfigError: `threshold=-1: must be in [0, inf]`.
     """
-    if not isinstance(threshold, jax.core.Tracer):
+    if not isinstance(threshold, Tracer):
         real("threshold", threshold, Rule("float", low=0.0))
-    return _columns(weights(W)).norm > threshold
+    return columns(weights(W)).norm > threshold
 
 
-def n_represented(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array:
+def n_represented(W: Numbers, threshold: float = REPRESENTED) -> jax.Array:
     """How many features the model keeps.
 
     Args:
@@ -219,7 +211,7 @@ def n_represented(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array:
     return represented(W, threshold).sum(-1)
 
 
-def dims_per_feature(W: ArrayLike, n_hidden: ArrayLike | None = None) -> jax.Array:
+def dims_per_feature(W: Numbers, n_hidden: ArrayLike | None = None) -> jax.Array:
     """Hidden dimensions per represented feature, D* = m / |W|²_F.
 
     Its inverse is "features per dimension".
@@ -239,7 +231,7 @@ def dims_per_feature(W: ArrayLike, n_hidden: ArrayLike | None = None) -> jax.Arr
     return m / jnp.square(array).sum((-2, -1))
 
 
-def feature_coherence(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array:
+def feature_coherence(W: Numbers, threshold: float = REPRESENTED) -> jax.Array:
     """Each feature's closest neighbour: max_{j≠i} |ŵ_i·ŵ_j| over the represented features.
 
     Its largest entry is at least `welch_bound(n_represented, m)`.
@@ -256,7 +248,7 @@ def feature_coherence(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array
     return _cosines(W, threshold).max(-1)
 
 
-def coherence(W: ArrayLike, threshold: float = REPRESENTED) -> Coherence:
+def coherence(W: Numbers, threshold: float = REPRESENTED) -> Coherence:
     """Mean and largest |ŵ_i·ŵ_j| over pairs of represented features; 0 for fewer than two.
 
     Coherence is not recoverability: an antipodal pair has coherence 1 and a ReLU tells it apart.
@@ -277,7 +269,7 @@ def coherence(W: ArrayLike, threshold: float = REPRESENTED) -> Coherence:
     return Coherence(mean=cosines.sum((-2, -1)) / n_pairs, max=cosines.max((-2, -1)))
 
 
-def frame_potential(W: ArrayLike, threshold: float = REPRESENTED) -> jax.Array:
+def frame_potential(W: Numbers, threshold: float = REPRESENTED) -> jax.Array:
     """Σ_ij cos²(ŵ_i, ŵ_j) over the represented features, i = j included.
 
     With k represented features it is at least k²/m, with equality iff they form a tight frame.
@@ -337,48 +329,42 @@ def interference_floor(n_features: int, n_hidden: int) -> float:
     Source: the frame potential bound n²/m (Benedetto and Fickus 2003), less its n diagonal terms.
     Example: five features in the plane: √(3/2) = 1.2247, attained by the pentagon.
     """
-    return math.sqrt(max(n_features - 1, 0)) * welch_bound(n_features, n_hidden)
+    bound = welch_bound(n_features, n_hidden)
+    return bound * math.sqrt(n_features - 1)
 
 
-class _Columns(NamedTuple):
-    scale: jax.Array  # [..., 1], the largest |entry| of the matrix, or 1
-    scaled: jax.Array  # [..., m, n] = W / scale: squares neither overflow nor vanish
-    norm: jax.Array  # [..., n], of W
-    unit: jax.Array  # [..., m, n], directions; 0 for a zero column
-
-
-def _columns(array: jax.Array) -> _Columns:
-    # The scale cancels in every result, so its own derivative is left out.
-    peak = jax.lax.stop_gradient(jnp.abs(array).max((-2, -1), keepdims=True))
-    scale = jnp.where(peak > 0, peak, 1.0)
-    scaled = array / scale
-    norm = _root(jnp.square(scaled).sum(-2))
-    unit = _ratio(scaled, jnp.broadcast_to(norm[..., None, :], scaled.shape))
-    return _Columns(scale[..., 0], scaled, scale[..., 0] * norm, unit)
-
-
-def _products(left: jax.Array, right: jax.Array) -> jax.Array:
-    return jnp.matmul(left.mT, right, precision=jax.lax.Precision.HIGHEST)
-
-
-def _cosines(W: ArrayLike, threshold: float) -> jax.Array:
+def _cosines(W: Numbers, threshold: float) -> jax.Array:
     """|cos| between different represented features [..., n, n], 0 elsewhere."""
-    unit = jnp.where(represented(W, threshold)[..., None, :], _columns(weights(W)).unit, 0.0)
-    return jnp.minimum(jnp.abs(_without_diagonal(_products(unit, unit))), 1.0)
+    return _absolute_cosines(columns(weights(W)).unit, represented(W, threshold))
 
 
-def _without_diagonal(square: jax.Array) -> jax.Array:
-    diagonal = jnp.broadcast_to(jnp.eye(square.shape[-1], dtype=bool), square.shape)
-    return jnp.where(diagonal, 0.0, square)
+@jax.jit
+def _feature_interference(array: jax.Array) -> jax.Array:
+    parts = columns(array)
+    shares = jnp.square(without_diagonal(products(parts.unit, parts.scaled)))
+    return parts.scale * root(shares.sum(-1))
 
 
-def _ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
-    """numerator / denominator, and 0 with a zero gradient where the denominator is 0."""
-    positive = denominator > 0
-    return jnp.where(positive, numerator / jnp.where(positive, denominator, 1.0), 0.0)
+@jax.jit
+def _feature_dimensionality(array: jax.Array) -> jax.Array:
+    parts = columns(array)
+    shares = jnp.square(products(parts.unit, parts.scaled))
+    return ratio(jnp.diagonal(shares, axis1=-2, axis2=-1), shares.sum(-1))
 
 
-def _root(x: jax.Array) -> jax.Array:
-    """√x for x ≥ 0, with gradient 0 instead of infinity at 0."""
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
+@jax.jit
+def _leverage(array: jax.Array) -> jax.Array:
+    _, values, right = jnp.linalg.svd(array, full_matrices=False)
+    floor = max(array.shape[-2:]) * jnp.finfo(array.dtype).eps * values[..., :1]
+    return jnp.where((values > floor)[..., None], jnp.square(right), 0.0).sum(-2)
+
+
+@jax.jit
+def _absolute_cosines(unit: jax.Array, kept: jax.Array) -> jax.Array:
+    unit = jnp.where(kept[..., None, :], unit, 0.0)
+    return jnp.minimum(jnp.abs(without_diagonal(products(unit, unit))), 1.0)
+
+
+@jax.jit
+def _mean_over(values: jax.Array, kept: jax.Array) -> jax.Array:
+    return jnp.where(kept, values, 0.0).sum(-1) / jnp.maximum(kept.sum(-1), 1)

@@ -25,16 +25,16 @@ MAX_FEATURES = 8
 
 
 class Fineness(NamedTuple):
-    """How many nodes: `line` for one active feature, `plane` each way for two, and `cube` shared by
-    all sets of one size for three and more."""
+    """How many nodes: `line` for one active feature, `plane` each way in each of two triangles for two, and
+    `cube` shared by all sets of one size for three and more."""
 
     line: int
     plane: int
     cube: int
 
 
-COARSE = Fineness(8, 4, 192)
-FINE = Fineness(64, 24, 16384)
+COARSE = Fineness(8, 3, 192)
+FINE = Fineness(64, 12, 4096)
 
 
 class Nodes(NamedTuple):
@@ -83,12 +83,15 @@ def _cube(k: int, n_features: int, values: Values, fineness: Fineness,
 
 
 def _gauss_legendre(k: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The unit interval, or the unit square cut along x_1 = x_2, where an antipodal pair has its kink."""
     point, weight = np.polynomial.legendre.leggauss(count)
     point, weight = (point + 1.0) / 2.0, weight / 2.0
     if k == 1:
         return point[:, None], weight
-    grid = np.stack(np.meshgrid(point, point, indexing="ij"), axis=-1).reshape(-1, 2)
-    return grid, np.outer(weight, weight).reshape(-1)
+    far, near = np.repeat(point, count), np.tile(point, count)
+    below = np.stack([far, far * near], axis=1)
+    mass = np.repeat(weight * point, count) * np.tile(weight, count)
+    return np.concatenate([below, below[:, ::-1]]), np.concatenate([mass, mass])
 
 
 def _low_discrepancy(k: int, count: int, seed: int) -> np.ndarray:

@@ -296,9 +296,8 @@ def _finish_solved(config: SuperpositionConfig, outcome: Any, records: list[Any]
 
 def _result(config: SuperpositionConfig, model: tuple[Any, Any], losses: Any, best: int, first_bad_step: Any,
             history: History) -> SuperpositionResult:
-    W, b = (jnp.asarray(part) for part in model)
-    return SuperpositionResult(config, ToyModel(W, b, config.activation), jnp.asarray(losses[best]),
-                               jnp.asarray(losses), jnp.asarray(first_bad_step), jax.tree.map(jnp.asarray, history))
+    return SuperpositionResult(config, ToyModel(*model, config.activation), losses[best], losses, first_bad_step,
+                               history)
 
 
 def _no_history(m: int, n: int) -> History:

@@ -1,9 +1,9 @@
 """The book of figures: every figure with the statement that it must show, made by one command.
 
 A chapter is a module with a tuple `ENTRIES`; adding it to `BOOK` is all it takes. Running an entry
-computes its data for each seed, measures the statement on all of them, draws the first, and writes the
-picture as PNG, SVG and PDF, the data as npz, and the measured numbers as CSV. A statement that fails is
-marked as failed in the gallery and in the outcome; the figure is made all the same.
+computes its data for each seed, measures the statement on all of them, draws the first, and writes
+the picture as PNG, SVG and PDF, the data as npz, and the measured numbers as CSV. A statement that
+fails is marked as failed in the gallery and in the outcome; the figure is made all the same.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def parameters(config: Any) -> Any:
         return {name: parameters(value) for name, value in config._asdict().items()}
     if isinstance(config, tuple | list):
         return [parameters(value) for value in config]
-    return config
+    return getattr(config, "__name__", config)
 
 
 def _archive(data: Any) -> bytes:

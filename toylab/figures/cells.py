@@ -1,7 +1,7 @@
-"""A result as the list of its cells: one trained model each, with its config and its name in a sweep.
+"""A result as the list of its cells, each a trained model with its config and its label.
 
-Every figure of models starts here, so that a single run, a line, a grid and a sweep over sizes (whose
-arrays are padded with zeros) are read in one way.
+Every figure of models starts here, so that a single run, a line, a grid and a sweep over sizes
+(whose arrays are padded with zeros) are read in one way.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toylab.figures.style import rounded
+from toylab.figures.palette import rounded
 
 if TYPE_CHECKING:
     from toylab.experiments.superposition import SuperpositionConfig, SuperpositionResult
+
+Axes = tuple[tuple[str, tuple[Any, ...]], ...]
 
 __all__ = ["Cell", "Sweep", "cells", "density_of", "spaced", "sweep_of"]
 
@@ -47,7 +49,7 @@ class Sweep(NamedTuple):
     """
 
     cells: tuple[Cell, ...]
-    axes: tuple[tuple[str, tuple[Any, ...]], ...]
+    axes: Axes
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -65,14 +67,28 @@ def sweep_of(result: SuperpositionResult) -> Sweep:
     W, b = np.asarray(result.model.W[...]), np.asarray(result.model.b[...])
     W, b = W.reshape(-1, *W.shape[-2:]), b.reshape(-1, b.shape[-1])
     losses = rounded(result.loss).reshape(-1)
-    grid = result.config
-    axes = tuple(_shown_axis(name, values) for name, values in getattr(grid, "axes", ()))
-    configs = list(np.ravel(np.array(grid.configs, dtype=object))) if axes else [grid]
+    configs, axes = _configs_and_axes(result.config)
     where = np.ndindex(*(len(values) for _, values in axes))
     labels = (", ".join(_label(axes[k], i) for k, i in enumerate(place)) for place in where)
     found = [_cell(W[i], b[i], losses[i], config, label)
              for i, (config, label) in enumerate(zip(configs, labels, strict=True))]
     return Sweep(tuple(found), axes)
+
+
+def _configs_and_axes(config: Any) -> tuple[Sequence[SuperpositionConfig], Axes]:
+    """The configs and axes of a run (a config), a sweep (a grid) or a list (a tuple)."""
+    if isinstance(config, tuple):
+        sizes = tuple(f"{one.n_features} in {one.n_hidden}" for one in config)
+        return config, (("cell" if len(set(sizes)) < len(sizes) else "", _numbered(sizes)),)
+    if hasattr(config, "axes"):
+        return config.configs, tuple(_shown_axis(name, values) for name, values in config.axes)
+    return (config,), ()
+
+
+def _numbered(sizes: tuple[str, ...]) -> tuple[Any, ...]:
+    """Models of a list are known by their sizes or, where these recur, by their numbers."""
+    distinct = len(set(sizes)) == len(sizes)
+    return sizes if distinct else tuple(float(i + 1) for i in range(len(sizes)))
 
 
 def spaced(found: Sequence[Cell], limit: int) -> list[Cell]:
@@ -83,12 +99,12 @@ def spaced(found: Sequence[Cell], limit: int) -> list[Cell]:
 
 def _cell(W: NDArray[np.floating], b: NDArray[np.floating], loss: float,
           config: SuperpositionConfig, label: str) -> Cell:
-    """One cell without padding; entries that are not finite are drawn as 0, and the label says so."""
+    """One cell without padding; what is not finite is drawn as 0, and the label says so."""
     W, b = W[:config.n_hidden, :config.n_features], b[:config.n_features]
     if not (np.all(np.isfinite(W)) and np.all(np.isfinite(b))):
         label = f"{label} (not finite)".strip()
-    clean = (rounded(np.where(np.isfinite(array), array, 0.0)) for array in (W, b))
-    return Cell(*clean, float(loss), config, label)
+    W, b = (rounded(np.where(np.isfinite(array), array, 0.0)) for array in (W, b))
+    return Cell(W, b, float(loss), config, label)
 
 
 def density_of(config: SuperpositionConfig) -> float:
@@ -112,6 +128,6 @@ def _label(axis: tuple[str, tuple[Any, ...]], index: int) -> str:
     name, values = axis
     value = values[index]
     if not isinstance(value, tuple):
-        return f"{name} {value}" if isinstance(value, str) else f"{name} {value:.3g}"
+        return f"{name} {value}".strip() if isinstance(value, str) else f"{name} {value:.3g}"
     varying = [i for i in range(len(value)) if len({v[i] for v in values}) > 1] or [0]
     return f"{name} of {varying[0] + 1}: {value[varying[0]]:.3g}"

@@ -1,4 +1,4 @@
-"""The gallery: one HTML page that holds its figures, follows the reader's theme and fits a phone."""
+"""The gallery: one HTML page that holds its figures, follows the theme and fits a phone."""
 
 from __future__ import annotations
 
@@ -72,9 +72,10 @@ summary { cursor: pointer; }
 
 
 def gallery_page(plates: Sequence[Plate]) -> str:
-    """The page as HTML: a summary, then each figure with caption, parameters, statement and command.
+    """The page as HTML: a summary, then each figure with all that belongs to it.
 
-    It holds every picture as inline SVG and loads nothing. Marks are words and signs, not only colours.
+    It holds every picture as inline SVG and loads nothing. Marks are words and signs, not only
+    colours.
     """
     holding = sum(plate.outcome.holds for plate in plates)
     items = "\n".join(
@@ -130,7 +131,8 @@ def _article(plate: Plate) -> str:
 <h2>{escape(entry.title)}</h2>
 <figure>
 {inline_svg(plate.svg, entry.id)}
-<figcaption>{escape(entry.caption)} <span class="quiet">Source: {escape(entry.source)}.</span></figcaption>
+<figcaption>{escape(entry.caption)}
+<span class="quiet">Source: {escape(entry.source)}.</span></figcaption>
 </figure>
 <div class="statement {kind}"><span class="mark">{_sign(plate)} {_word(plate)}, \
 {outcome.passed} of {outcome.seeds} seed{"s" * (outcome.seeds > 1)}:</span>
@@ -176,7 +178,8 @@ def _flat(value: Any) -> str:
 def inline_svg(svg: str, prefix: str) -> str:
     """An SVG file as an element of a page: its colours follow the theme, its ids carry `prefix`.
 
-    The text alternative moves from <title> and <desc>, which browsers show as a tooltip, to aria-label.
+    The text alternative moves from <title> and <desc>, which browsers show as a tooltip, to
+    aria-label.
     """
     body = svg[svg.index("<svg "):]
     spoken = re.search(r"<title>(.*?)</title><desc>(.*?)</desc>", body, re.DOTALL)
@@ -186,4 +189,5 @@ def inline_svg(svg: str, prefix: str) -> str:
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", body)
     for colour, name in ((INK, "ink"), (MUTED, "muted"), (RULE, "rule"), (PAPER, "paper")):
         body = body.replace(colour.lower(), f"var(--{name})")
-    return body.replace('role="img"', f'role="img" aria-label="{label.replace(chr(34), "&quot;")}"', 1)
+    spoken_label = label.replace('"', "&quot;")
+    return body.replace('role="img"', f'role="img" aria-label="{spoken_label}"', 1)

@@ -1,12 +1,13 @@
-"""The one palette and the one way to make and save a figure.
+"""The one way to make and save a figure; the palette is in `palette`.
 
-Figures are built from `matplotlib.figure.Figure`, never from pyplot, whose global state races between
-the threads of the app. Matplotlib reads its settings from a process-wide table while artists are made
-and saved; `styled` swaps in matplotlib's defaults plus `STYLE` for that time, under a lock, so that a
-user's matplotlibrc changes nothing and two threads never draw at once.
+Figures are built from `matplotlib.figure.Figure`, never from pyplot, whose global state races
+between the threads of the app. Matplotlib reads its settings from a process-wide table while
+artists are made and saved; `styled` swaps in matplotlib's defaults plus `STYLE` for that time, under
+a lock, so that a user's matplotlibrc changes nothing and two threads never draw at once.
 
-A file is a function of the figure and its metadata alone: no dates, constant identifiers, and plotted
-data rounded to five significant digits (`rounded`), which absorbs the last bits of float arithmetic.
+A file is a function of the figure and its metadata alone: no dates, constant identifiers, and
+plotted data rounded to five significant digits (`rounded`), which absorbs the last bits of float
+arithmetic.
 """
 
 from __future__ import annotations
@@ -26,23 +27,33 @@ import numpy as np
 from matplotlib import style as matplotlib_style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from toylab.errors import ConfigError, FormatError, shown
+from toylab.figures.palette import (
+    BLUE,
+    CATEGORIES,
+    DIVERGING,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    RULE,
+    SEQUENTIAL,
+    SKY,
+    VERMILLION,
+    YELLOW,
+    rounded,
+)
 
 __all__ = [
     "BLUE", "CATEGORIES", "DIVERGING", "GREEN", "INK", "MUTED", "ORANGE", "PAPER", "PURPLE", "RULE",
-    "SEQUENTIAL", "SKY", "STYLE", "VERMILLION", "WIDTH", "YELLOW", "Format", "caption", "new_figure",
-    "read_metadata", "rounded", "save_figure", "styled",
+    "SEQUENTIAL", "SKY", "STYLE", "VERMILLION", "WIDTH", "YELLOW", "Format", "blank_figure", "caption",
+    "log_axis", "new_figure", "read_metadata", "rounded", "save_figure", "strip", "styled",
 ]
-
-# Okabe and Ito, "Color universal design" (2008), without its black, which is the colour of text here.
-BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, YELLOW = CATEGORIES = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
-SEQUENTIAL = "cividis"
-DIVERGING = "RdBu"
-# The gallery finds these four in an SVG and replaces them by variables of its light or dark theme.
-INK, MUTED, RULE, PAPER = "#1B1F24", "#5B6470", "#CFD4DA", "#FFFFFF"
 
 WIDTH = 6.0  # inches; a phone shows it at about 0.8 of the printed size
 PNG_DPI = 200
@@ -86,6 +97,11 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return drawn
 
 
+def blank_figure(height: float, width: float = WIDTH) -> Figure:
+    """A figure without axes, of a size in inches, that arranges what is put into it."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def new_figure(rows: int = 1, columns: int = 1, *, height: float = 3.4, width: float = WIDTH,
                **layout: Any) -> tuple[Figure, NDArray[Any]]:
     """An empty figure and its axes.
@@ -98,7 +114,7 @@ def new_figure(rows: int = 1, columns: int = 1, *, height: float = 3.4, width: f
     Returns:
         The figure, and an object array [rows, columns] of `matplotlib.axes.Axes`.
     """
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = blank_figure(height, width)
     return figure, figure.subplots(rows, columns, squeeze=False, **layout)
 
 
@@ -113,21 +129,26 @@ def caption(figure: Figure, title: str, alt: str) -> Figure:
     return figure
 
 
-def rounded(values: ArrayLike, digits: int = 5) -> NDArray[np.float64]:
-    """The values to so many significant digits; NaN and infinities stay.
+def strip(axes: Axes) -> Axes:
+    """Take ticks and frame off axes that show a shape and not a scale; returns them."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return axes
 
-    Worked value: 0.123456 becomes 0.12346.
 
-    Args:
-        values: any shape.
-        digits: significant decimal digits, at least 1.
-
-    Returns:
-        The same shape, float64.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    texts = (f"{value:.{digits - 1}e}" for value in array.ravel())
-    return np.fromiter((float(text) for text in texts), np.float64, array.size).reshape(array.shape)
+def log_axis(axes: Axes, which: Literal["x", "y"], values: ArrayLike) -> None:
+    """Make one axis logarithmic over positive values, with round ticks in plain numbers."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axes.set(**{f"{which}scale": "log"})
+    numbers = np.asarray(values, dtype=np.float64).ravel()
+    numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
+    low, high = (numbers.min(), numbers.max()) if numbers.size else (1.0, 10.0)
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    steps = (1.0,) if high / low > 300 else (1.0, 3.0) if high / low > 30 else (1.0, 2.0, 5.0)
+    ticks = np.sort(np.outer(powers, steps).ravel())
+    axis.set_ticks(ticks[(ticks > 0.98 * low) & (ticks < 1.02 * high)])
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def save_figure(figure: Figure, path: str | Path, metadata: Mapping[str, Any],
@@ -178,12 +199,8 @@ def _encode(figure: Figure, form: Format, text: str) -> bytes:
     if form != "svg":
         return buffer.getvalue()
     spoken = f"<title>{html.escape(title)}</title><desc>{html.escape(alt)}</desc>"
-    return re.sub(r"<svg ([^>]*)>", rf'<svg role="img" \1>\n {_literal(spoken)}',
+    return re.sub(r"<svg ([^>]*)>", lambda found: f'<svg role="img" {found[1]}>\n {spoken}',
                   buffer.getvalue().decode(), count=1).encode()
-
-
-def _literal(text: str) -> str:
-    return text.replace("\\", "\\\\")
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -216,8 +233,3 @@ def _embedded(content: bytes) -> str | None:
     return html.unescape(found[1].decode()) if found else None
 
 
-def strip(axes: Axes) -> Axes:
-    """Take ticks and frame off axes that show a shape and not a scale."""
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    return axes

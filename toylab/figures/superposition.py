@@ -11,8 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from toylab.analysis.portrait import FRACTIONS
 from toylab.analysis.superposition import (
     dims_per_feature,
     feature_coherence,
@@ -27,13 +29,14 @@ from toylab.figures.cells import Cell, cells, density_of, spaced
 from toylab.figures.style import (
     BLUE,
     DIVERGING,
-    INK,
     MUTED,
     ORANGE,
     RULE,
     SEQUENTIAL,
     VERMILLION,
+    blank_figure,
     caption,
+    log_axis,
     new_figure,
     rounded,
     styled,
@@ -43,13 +46,9 @@ if TYPE_CHECKING:
     from toylab.experiments.superposition import SuperpositionResult
 
 __all__ = [
-    "FRACTIONS", "Comparison", "dimensionality_against_density", "feature_bars", "gram_and_bias",
+    "Comparison", "dimensionality_against_density", "feature_bars", "gram_and_bias",
     "linear_against_relu",
 ]
-
-# The dimensionality of one feature in each regular arrangement: dimensions shared over features.
-FRACTIONS = ((1.0, "1 alone"), (3 / 4, "3/4 tetrahedron"), (2 / 3, "2/3 triangle"),
-             (1 / 2, "1/2 digon"), (2 / 5, "2/5 pentagon"), (3 / 8, "3/8 antiprism"))
 
 
 class Comparison(NamedTuple):
@@ -94,24 +93,28 @@ def linear_against_relu(data: Comparison) -> Figure:
 def _gram_figure(found: Sequence[Cell], title: str) -> Figure:
     columns = min(len(found), 4)
     rows = -(-len(found) // columns)
-    width = 3.6 if columns == 1 else 7.0
-    figure, grid = new_figure(rows, 3 * columns, width=width, width_ratios=[1.0, 0.1, 0.42] * columns,
-                              height=rows * (0.62 * width / columns + 0.3) + 1.15)
+    width = 4.2 if columns == 1 else 7.0
+    block = (width / columns - 0.35) / 1.55  # the side of a heat map
+    figure = blank_figure(rows * (block + 0.5) + 1.1, width)
+    above, below = figure.subfigures(2, 1, height_ratios=[rows * (block + 0.5) + 0.35, 0.75])
+    grid = above.subplots(rows, 3 * columns, squeeze=False, width_ratios=[1.0, 0.1, 0.4] * columns)
     grams = [rounded(gram(cell.W)) for cell in found]
-    entries = np.concatenate([np.ravel(a) for a in (*grams, *(cell.b for cell in found))])
-    heat = Normalize(*(np.array([-1.0, 1.0]) * max(1.0, np.max(np.abs(entries), initial=0.0))))
-    crowding = Normalize(0.0, 1.0)
-    longest = max(1.0, *(float(np.max(_norms(cell.W), initial=0.0)) for cell in found))
-    for k, (cell, G) in enumerate(zip(found, grams, strict=True)):
+    largest = max(float(np.max(np.abs(a))) for a in (*grams, *(cell.b for cell in found)))
+    heat = Normalize(-max(1.0, largest), max(1.0, largest))
+    crowds = [rounded(feature_interference(cell.W)) for cell in found]
+    crowding = Normalize(0.0, max(1.0, *(float(np.max(values)) for values in crowds), 1.0))
+    longest = 1.05 * max(1.0, *(float(np.max(_norms(cell.W))) for cell in found), 1.0)
+    for k, (cell, G, crowd) in enumerate(zip(found, grams, crowds, strict=True)):
         row, column = divmod(k, columns)
-        _draw_gram(grid[row, 3 * column:3 * column + 3], cell, G, heat, crowding, 1.05 * longest)
+        place = grid[row, 3 * column:3 * column + 3]
+        _draw_gram(place, cell, G, heat, colormaps[SEQUENTIAL](crowding(crowd)), longest)
     for axes in grid.reshape(-1, 3)[len(found):].ravel():
         axes.set_axis_off()
-    for norm, cmap, label in ((heat, DIVERGING, "entries of WᵀW and b"),
-                              (crowding, SEQUENTIAL, "interference of a feature")):
-        bar = figure.colorbar(ScalarMappable(norm, colormaps[cmap]), ax=list(grid.ravel()),
-                              location="bottom", shrink=0.45, aspect=30, pad=0.02)
+    for axes, norm, cmap, label in zip(below.subplots(1, 2), (heat, crowding), (DIVERGING, SEQUENTIAL),
+                                       ("entry of WᵀW or b", "interference"), strict=True):
+        bar = figure.colorbar(ScalarMappable(norm, colormaps[cmap]), cax=axes, orientation="horizontal")
         bar.set_label(label, fontsize=8.5)
+        bar.locator = MaxNLocator(5)
     kept = [f"{cell.label or 'the model'}: {int(n_represented(cell.W))}" for cell in found]
     alt = (f"Heat maps of WᵀW for {found[0].config.n_features} features in "
            f"{found[0].config.n_hidden} dimensions. Features represented: {'; '.join(kept)}.")
@@ -123,7 +126,7 @@ def _norms(W: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draw_gram(row: Sequence[Axes], cell: Cell, G: NDArray[np.float64], heat: Normalize,
-               crowding: Normalize, longest: float) -> None:
+               shades: NDArray[np.float64], longest: float) -> None:
     matrix, bias, bars = row
     n = len(G)
     ticks = list(range(n)) if n <= 8 else [0, n - 1]
@@ -133,9 +136,9 @@ def _draw_gram(row: Sequence[Axes], cell: Cell, G: NDArray[np.float64], heat: No
     bias.imshow(cell.b[:, None], cmap=DIVERGING, norm=heat, aspect="auto", interpolation="nearest")
     bias.set(xticks=[0], xticklabels=["b"], yticks=[])
     norms = rounded(_norms(cell.W))
-    shade = colormaps[SEQUENTIAL](crowding(rounded(feature_interference(cell.W))))
-    bars.barh(np.arange(n), norms, height=0.8, color=shade, edgecolor=MUTED, linewidth=0.4)
-    bars.set(ylim=(n - 0.5, -0.5), xlim=(0, longest), yticks=[], xticks=[0, 1], xlabel="norm")
+    bars.barh(np.arange(n), norms, height=0.8, color=shades, edgecolor=MUTED, linewidth=0.4)
+    bars.set(ylim=(n - 0.5, -0.5), xlim=(0, longest), yticks=[], xticks=[0, 1])
+    bars.set_xlabel("norm", fontsize=8, labelpad=1)
     for axes in (matrix, bias):
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
@@ -145,10 +148,10 @@ def _draw_gram(row: Sequence[Axes], cell: Cell, G: NDArray[np.float64], heat: No
 def feature_bars(result: SuperpositionResult, title: str = "") -> Figure:
     """Interference, nearest neighbour and dimensionality of every feature of one model.
 
-    Left, the interference of each feature; the line is `interference_floor`, below which its root mean
-    square over k unit vectors cannot fall. Middle, the largest |cos| with another feature; its maximum
-    cannot fall below the line, the Welch bound. Right, the dimensionality with the values of the
-    regular arrangements. k counts the features represented.
+    Left, the interference of each feature; the line is `interference_floor`, below which its root
+    mean square over k unit vectors cannot fall. Middle, the largest |cos| with another feature; its
+    maximum cannot fall below the line, the Welch bound. Right, the dimensionality with the values
+    of the regular arrangements. k counts the features represented.
 
     Args:
         result: a run; of a sweep its first model.
@@ -166,11 +169,11 @@ def feature_bars(result: SuperpositionResult, title: str = "") -> Figure:
     for axes, (values, label, bound) in zip(grid[0], drawn, strict=True):
         axes.bar(np.arange(1, n + 1), values, color=BLUE, width=0.75)
         axes.set(xlabel="feature", title=label, xlim=(0.3, n + 0.7), xticks=_few_ticks(n))
-        axes.set_ylim(0, 1.1 * max(1.0, np.max(values, initial=0.0)))
+        axes.set_ylim(0, 1.25 * max(0.9, np.max(values, initial=0.0)))
         if bound is not None:
-            axes.axhline(rounded(bound), color=VERMILLION, linestyle="--", label="lower bound")
-    _draw_fractions(grid[0, 2], inside=True)
-    grid[0, 0].legend(loc="upper right")
+            axes.axhline(rounded(bound), color=VERMILLION, linestyle="--", label=f"bound {bound:.3g}")
+            axes.legend(loc="upper right", borderaxespad=0.0)
+    _draw_fractions(grid[0, 2], short=True)
     default = f"{k} of {n} features share {m} dimensions"
     alt = (f"Bars for {n} features: interference, largest cosine (bound {drawn[1][2]:.3f}) and "
            f"dimensionality {np.array2string(drawn[2][0], precision=3, threshold=12)}.")
@@ -186,8 +189,8 @@ def _few_ticks(n: int) -> list[int]:
 def dimensionality_against_density(result: SuperpositionResult, title: str = "") -> Figure:
     """Dimensions per feature and the dimensionality of every feature against 1/density.
 
-    Above, m/|W|_F², which rests at 1 while features have a dimension each and at 1/2 while they live
-    in antipodal pairs. Below, each feature of each model as a point; the lines are regular
+    Above, m/|W|_F², which rests at 1 while features have a dimension each and at 1/2 while they
+    live in antipodal pairs. Below, each feature of each model as a point; the lines are regular
     arrangements.
 
     Args:
@@ -201,10 +204,11 @@ def dimensionality_against_density(result: SuperpositionResult, title: str = "")
     per_feature = rounded([float(dims_per_feature(cell.W)) for cell in found])
     figure, grid = new_figure(2, 1, height=5.6, sharex=True, height_ratios=[1, 1.7])
     above, below = grid[:, 0]
+    log_axis(below, "x", inverse)
     above.plot(inverse, per_feature, color=BLUE, marker="o", markersize=3.5)
     for level in (1.0, 0.5):
         above.axhline(level, color=RULE, linewidth=0.8, zorder=0)
-    above.set(xscale="log", ylim=(0, 1.15 * max(1.0, np.max(per_feature, initial=0.0))),
+    above.set(ylim=(0, 1.15 * max(1.0, np.max(per_feature, initial=0.0))),
               ylabel="dimensions per feature", yticks=[0, 0.5, 1])
     spots = [rounded(feature_dimensionality(cell.W)) for cell in found]
     at = np.repeat(inverse, [len(values) for values in spots])
@@ -218,10 +222,10 @@ def dimensionality_against_density(result: SuperpositionResult, title: str = "")
     return caption(figure, title or default, alt)
 
 
-def _draw_fractions(axes: Axes, inside: bool = False) -> None:
-    for level, label in FRACTIONS:
+def _draw_fractions(axes: Axes, short: bool = False) -> None:
+    for level, number, shape in FRACTIONS:
         axes.axhline(level, color=ORANGE, linewidth=0.8, zorder=0)
-        if not inside:
-            axes.annotate(label, (1.0, level), xycoords=("axes fraction", "data"), xytext=(3, 0),
-                          textcoords="offset points", va="center", fontsize=8, color=INK,
-                          annotation_clip=False)
+        shift = {"2/5": 3.5, "3/8": -3.5}.get(number, 0.0)  # two lines closer than a line of text
+        axes.annotate(number if short else f"{number} {shape}", (1.0, level), (3, shift),
+                      xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
+                      fontsize=8, annotation_clip=False)

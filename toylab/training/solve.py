@@ -23,11 +23,28 @@ Objective = Callable[[jax.Array], Quadratic]
 
 
 class Solution(NamedTuple):
-    """The end of a minimisation: parameters [p], their value [], and the last damping []."""
+    """The end of a minimisation.
+
+    Attributes:
+        params: [p], the best point seen. value: [], its value, never above the start's.
+        n_steps: int32 [], the steps taken.
+    """
 
     params: jax.Array
     value: jax.Array
+    n_steps: jax.Array
+
+
+class _State(NamedTuple):
+    params: jax.Array
+    here: Quadratic
     damping: jax.Array
+    step: jax.Array
+    stalled: jax.Array
+
+
+PATIENCE = 4
+TOLERANCE = 1e-6
 
 
 def solve(objective: Objective, start: jax.Array, n_steps: int, damping: float = 1e-2) -> Solution:
@@ -35,32 +52,35 @@ def solve(objective: Objective, start: jax.Array, n_steps: int, damping: float =
 
     A step that lowers the value is taken and the damping falls to 0.4 of itself; otherwise the point
     stays and the damping grows fourfold. Symmetries of the model (rotations of the hidden space) make H
-    singular, so the damping never reaches zero.
+    singular, so the damping never reaches zero. The end is reached when `PATIENCE` steps in a row have
+    lowered the value by less than `TOLERANCE` of itself: float32 resolves no more. Under `vmap` a start
+    that has ended stays as it is, whatever its neighbours still do.
 
     Args:
         objective: parameters [p] -> `Quadratic`.
         start: [p].
-        n_steps: evaluations of the objective after the first.
+        n_steps: the most steps to take, one evaluation of the objective each.
         damping: the first damping, relative to the largest diagonal entry of H.
-
-    Returns:
-        The best point seen; its value is never above the start's.
 
     Source: Nocedal and Wright, Numerical Optimization, section 10.3.
     """
-    floor = 1e-7
 
-    def step(state: tuple[jax.Array, Quadratic, jax.Array], _: None):
-        params, here, damping = state
+    def going(state: _State) -> jax.Array:
+        return (state.step < n_steps) & (state.stalled < PATIENCE)
+
+    def step(state: _State) -> _State:
+        params, here = state.params, state.here
         scale = jnp.maximum(jnp.max(jnp.diagonal(here.curvature)), 1e-12)
-        damped = here.curvature + damping * scale * jnp.eye(params.size)
-        candidate = params - jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(damped), True), here.gradient)
-        there = objective(candidate)
+        damped = here.curvature + state.damping * scale * jnp.eye(params.size)
+        move = jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(damped), True), here.gradient)
+        there = objective(params - move)
         better = there.value < here.value
-        damping = jnp.where(better, jnp.maximum(0.4 * damping, floor), 4.0 * damping)
-        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), (candidate, there), (params, here))
-        return (*kept, damping), None
+        fell = here.value - there.value > TOLERANCE * here.value
+        params, here = jax.tree.map(lambda new, old: jnp.where(better, new, old),
+                                    (params - move, there), (params, here))
+        damping = jnp.where(better, jnp.maximum(0.4 * state.damping, 1e-7), 4.0 * state.damping)
+        return _State(params, here, damping, state.step + 1, jnp.where(fell, 0, state.stalled + 1))
 
-    first = (start, objective(start), jnp.asarray(damping, start.dtype))
-    (params, here, damping_left), _ = jax.lax.scan(step, first, None, length=n_steps)
-    return Solution(params, here.value, damping_left)
+    first = _State(start, objective(start), jnp.asarray(damping, start.dtype), jnp.int32(0), jnp.int32(0))
+    last = jax.lax.while_loop(going, step, first)
+    return Solution(last.params, last.here.value, last.step)

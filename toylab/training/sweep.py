@@ -88,10 +88,10 @@ class Experiment(Generic[C, R]):
         key = as_key(key)
         plan = self.plan(config, **options)
         require_within_budget(plan.cost, shown(config.to_json()))
-        [result] = _execute([plan], [key], jax.local_devices()[:1], progress)
+        [result] = _execute([plan], np.asarray(jax.random.key_data(key))[None], jax.local_devices()[:1], progress)
         if plan.refuse is not None:
             plan.refuse(result)
-        return result
+        return jax.tree.map(jnp.asarray, result._replace(config=None))._replace(config=result.config)
 
 
 def experiment(plan: Callable[..., Plan]) -> Experiment[Any, Any]:
@@ -119,7 +119,16 @@ def cell_key(key: jax.Array | int, config: Config) -> jax.Array:
 
     It depends on nothing else, so a cell keeps its key when its grid grows.
     """
-    return jax.random.fold_in(as_key(key), int(config.fingerprint()[:8], 16))
+    return jax.random.wrap_key_data(jnp.asarray(_cell_words(as_key(key), [config])[0]))
+
+
+def _cell_words(key: jax.Array, configs: Sequence[Config]) -> np.ndarray:
+    """The words of the cells' keys, uint32 [cells, 2]."""
+    numbers = np.array([int(config.fingerprint()[:8], 16) for config in configs], np.uint32)
+    return np.asarray(jax.random.key_data(_fold_in(key, numbers)))
+
+
+_fold_in = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
 
 
 def sweep(run: Callable[..., R], configs: Grid[Any] | Sequence[Config], key: jax.Array | int, *,
@@ -148,9 +157,9 @@ def sweep(run: Callable[..., R], configs: Grid[Any] | Sequence[Config], key: jax
         raise ConfigError("configs=[]: nothing to sweep")
     checked = [config.check() for config in cells]
     plans = [planner.plan(config, **options) for config in checked]
-    keys = [cell_key(key, config) for config in checked]
+    words = _cell_words(key, checked)
     _require_sweep_within_budget(plans, len(devices or jax.local_devices()))
-    results = _execute(plans, keys, list(devices or jax.local_devices()), progress)
+    results = _execute(plans, words, list(devices or jax.local_devices()), progress)
     shape = configs.shape if isinstance(configs, Grid) else (len(cells),)
     whole = configs if isinstance(configs, Grid) else tuple(checked)
     return _stacked(results, shape)._replace(config=whole)
@@ -171,7 +180,7 @@ def _planner(run: Callable[..., Any]) -> tuple[Experiment[Any, Any], dict[str, A
                           "or functools.partial of one with keywords")
 
 
-def _execute(plans: list[Plan], keys: list[jax.Array], devices: list[jax.Device],
+def _execute(plans: list[Plan], words: np.ndarray, devices: list[jax.Device],
              progress: Progress | None) -> list[Any]:
     """Group the cells that share a program, run each group in microbatches, and finish each cell."""
     groups: dict[Any, list[int]] = {}
@@ -185,7 +194,7 @@ def _execute(plans: list[Plan], keys: list[jax.Array], devices: list[jax.Device]
     done = 0
     for call in calls:
         report = None if progress is None else functools.partial(_report, progress, done, total)
-        outcomes = _run_call([plans[i] for i in call], [keys[i] for i in call], devices, report)
+        outcomes = _run_call([plans[i] for i in call], words[call], devices, report)
         for i, (outcome, records) in zip(call, outcomes, strict=True):
             results[i] = plans[i].finish(outcome, records)
         done += len(plans[call[0]].targets) + 1
@@ -203,13 +212,13 @@ def _program(plan: Plan) -> Any:
             tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves))
 
 
-def _run_call(plans: list[Plan], keys: list[jax.Array], devices: list[jax.Device],
+def _run_call(plans: list[Plan], words: np.ndarray, devices: list[jax.Device],
               report: Callable[[int], None] | None) -> list[tuple[Any, list[Any]]]:
     """One microbatch on each device; missing cells are filled with the first one's copy."""
     first = plans[0]
     width = first.microbatch * len(devices)
     filled = plans + [first] * (width - len(plans))
-    words = np.stack([jax.random.key_data(k) for k in keys + [keys[0]] * (width - len(keys))])
+    words = np.concatenate([words, words[:1].repeat(width - len(plans), axis=0)])
     problem = jax.tree.map(lambda *leaves: np.stack(leaves), *(plan.problem for plan in filled))
     problem, words = jax.device_put((problem, words), _placement(tuple(devices)))
     begin, advance, observe, end = _compiled(first.compute, first.microbatch, tuple(devices))
