@@ -21,6 +21,8 @@ from benchmarks.works import WORKS, Work
 Result = toylab.SuperpositionResult
 SCORING_SEED = 2209_10652
 N_POSITIONS = 200
+# In 2 -> 1 one sparse cell in 2,500 misses its optimum with 10 starts.
+PHASE_STARTS = {2: 16, 3: 10}
 
 
 class Setting(NamedTuple):
@@ -228,11 +230,11 @@ def _scorer_words(target: Target) -> str:
 
 
 def phase_diagram(n_features: int, setting: Setting) -> Row:
-    """Rows phase-2-1 and phase-3-2: 50 x 50 cells, best of 10 starts, against the closed forms."""
+    """Rows phase-2-1 and phase-3-2: 50 x 50 cells against the closed forms."""
     densities, relative = phases.axes()
     rest = (1.0,) * (n_features - 1)
     config = toylab.SuperpositionConfig(n_features=n_features, n_hidden=n_features - 1)
-    solve = functools.partial(toylab.superposition.solve, n_starts=10)
+    solve = functools.partial(toylab.superposition.solve, n_starts=PHASE_STARTS[n_features])
     results = []
 
     def run(seed: int) -> None:
@@ -270,7 +272,10 @@ def phase_diagram(n_features: int, setting: Setting) -> Row:
         "ratio_smallest": [score.smallest for score in scores],
         "ratio_largest": [score.largest for score in scores],
     }
-    words = f"phase diagram {n_features} features in {n_features - 1}, 50 × 50, best of 10 starts"
+    words = (
+        f"phase diagram {n_features} features in {n_features - 1}, 50 × 50, best of "
+        f"{PHASE_STARTS[n_features]} starts"
+    )
     name = f"phase-{n_features}-{n_features - 1}"
     warm = float(np.median(seconds))
     return Row(name, words, bars, warm, first - warm, timing.machine(), facts)

@@ -3,8 +3,6 @@
 import functools
 import json
 import os
-import subprocess
-import sys
 from importlib import metadata
 
 import jax
@@ -175,14 +173,3 @@ def test_only_results_are_saved(tmp_path):
 def test_a_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"absent\.npz"):
         toylab.load(tmp_path / "absent.npz")
-
-
-def test_equal_results_of_two_processes_make_equal_files(tmp_path):
-    code = (
-        "import sys, toylab.environment as e; e.pin(); import toylab;"
-        "c = toylab.SuperpositionConfig(n_features=3, n_steps=5, batch_size=16);"
-        "toylab.save(toylab.superposition.run(c, 1), sys.argv[1])"
-    )
-    for name in ("a.npz", "b.npz"):
-        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True)
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

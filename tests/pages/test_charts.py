@@ -1,4 +1,4 @@
-"""The page's pictures: plain JSON, with the model's numbers, the same as the printed figures draw."""
+"""The page's pictures: plain JSON with the model's numbers, as the printed figures draw them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
+from matplotlib.patches import Rectangle
 
 from toylab.pages import charts
 from toylab.pages.superposition_exports import draw
@@ -77,15 +78,16 @@ def test_the_heat_map_is_the_product_and_the_bias(view: View) -> None:
     n = len(b)
     assert len(cells) == n * (n + 1)
     found = np.array([[cells[i + 1, str(j + 1)] for j in range(n)] for i in range(n)])
-    assert found == pytest.approx(W.T @ W, abs=1e-4)
+    assert found == pytest.approx(W.T @ W, abs=3e-4)  # five digits of W, of five of the product
     assert [cells[i + 1, "b"] for i in range(n)] == pytest.approx(b, abs=1e-4)
 
 
 def test_the_bounds_of_the_pentagon(pentagon: View) -> None:
     # Welch: √((5-2) / (2·4)) = √(3/8); five unit vectors in the plane: √((5-2)/2).
     drawn = specs(pentagon)
-    assert column(drawn["coherence"], "rule", "|cos|") == pytest.approx([0.61237], abs=1e-5)
-    assert column(drawn["interference"], "rule", "interference") == pytest.approx([1.22474], abs=1e-5)
+    welch = column(drawn["coherence"], "rule", "|cos|")
+    floor = column(drawn["interference"], "rule", "interference")
+    assert [*welch, *floor] == pytest.approx([0.61237, 1.22474], abs=5e-5)
 
 
 def test_the_plane_is_drawn_as_it_is_and_its_hull_is_closed(pentagon: View) -> None:
@@ -123,18 +125,18 @@ def test_colour_tells_importance_when_it_differs(pentagon: View, square: View) -
 
 def test_the_printed_figures_draw_the_same_numbers(view: View) -> None:
     drawn = specs(view)
-    tips = [artist for artist in draw(view, "geometry").axes[0].collections
-            if isinstance(artist, PathCollection)][0]
+    tips = next(artist for artist in draw(view, "geometry").axes[0].collections
+                if isinstance(artist, PathCollection))
     points = np.column_stack([column(drawn["geometry"], "point", axis) for axis in "xy"])
     assert np.array_equal(tips.get_offsets(), points)
 
     names = (("interference", "interference"), ("coherence", "|cos|"),
              ("dimensionality", "dimensionality"))
     for axes, (chart, field) in zip(draw(view, "features").axes, names, strict=True):
-        bars = [bar.get_height() for bar in axes.patches]
+        bars = [bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)]
         assert np.array_equal(bars, column(drawn[chart], "bar", field))
 
     image = draw(view, "gram").axes[0].get_images()[0].get_array()
     n = len(view.seen.bias)
     cells = column(drawn["heat_map"], "rect", "value")[:n * n].reshape(n, n)
-    assert np.array_equal(image, cells)
+    assert np.array_equal(np.asarray(image), cells)

@@ -58,9 +58,9 @@ def test_the_table_has_a_line_for_each_feature(square: View) -> None:
     found = np.array([[float(line[f"W_{k}"]) for line in lines] for k in (1, 2)])
     assert found == pytest.approx(W, rel=1e-6)
     norm = np.linalg.norm(W, axis=0)
-    assert [float(line["norm"]) for line in lines] == pytest.approx(norm, rel=1e-6)
+    assert [float(line["norm"]) for line in lines] == pytest.approx(norm, abs=1e-4)
     assert [line["represented"] for line in lines] == [str(int(x > 0.5)) for x in norm]
-    assert float(lines[1]["WtW_3"]) == pytest.approx(W[:, 1] @ W[:, 2], abs=1e-6)
+    assert float(lines[1]["WtW_3"]) == pytest.approx(W[:, 1] @ W[:, 2], abs=3e-4)
 
 
 def test_the_archive_loads_as_the_same_result(pentagon: View, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def test_the_default_view_is_the_pentagon() -> None:
     shown = numbers(app)
     # Five equal features at density 0.05 form a regular pentagon, with loss 0.00178 (measured by
     # Monte Carlo: 0.0017759 ± 0.0000066).
-    assert (shown["Represented"], shown["Shape"], shown["Loss"]) == ("5 of 5", "pentagon", "0.00178")
+    assert [shown[name] for name in ("Represented", "Shape", "Loss")] == [
+        "5 of 5", "pentagon", "0.00178"]
     assert len(app.get("vega_lite_chart")) == 5
 
 
@@ -57,10 +58,10 @@ def test_the_address_sets_the_controls() -> None:
     assert app.slider(key="n_features").value == 4
     assert app.number_input(key="seed").value == 7
     assert app.radio(key="activation").value == "linear"
-    # A linear model keeps as many features as it has dimensions, at any sparsity.
     assert not app.error
-    assert "n_features=4 n_hidden=2 sparsity=0.7" not in app.code[1].value
-    assert "activation=linear" in app.code[1].value
+    assert app.code[1].value == (
+        "toylab run superposition sparsity=0.7 n_features=4 n_hidden=2 importance_decay=1.0 "
+        "activation=linear --method solve --starts 8 --seed 7 --out view")
 
 
 @pytest.mark.parametrize(("name", "text", "reason"), [
@@ -89,3 +90,15 @@ def test_the_refusal_stays_until_a_control_is_changed() -> None:
     assert [e.value for e in app.run().error] == [
         r"seed=\-1\: must be an integer in 0\.\.4294967295"]
     assert not app.slider(key="sparsity").set_value(0.9).run().error
+
+
+def test_a_refused_training_is_explained_and_can_be_asked_for_again(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOYLAB_MAX_GB", "0.001")
+    app = page(n_features="3", seed="11")
+    assert not app.exception
+    assert app.error[0].value.endswith(
+        "more than the limit of 0\\.001 GB; reduce it, or set TOYLAB\\_MAX\\_GB")
+    assert not app.metric
+    monkeypatch.delenv("TOYLAB_MAX_GB")
+    assert numbers(app.run())["Represented"].endswith("of 3")

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from toylab.analysis.polytopes import Polytope, name_polytope
 from toylab.analysis.superposition import (
@@ -94,8 +93,8 @@ def portrait(W: ArrayLike, b: ArrayLike) -> Portrait:
 
     Example: W = [[1, -1]] has dimensionality [1/2, 1/2], both coherences 1, and is a digon.
     """
-    polytope = name_polytope(W)
     array = np.asarray(W, np.float64)
+    polytope = name_polytope(array)
     m, n = array.shape
     products, interference, coherence, dimensionality = (
         np.asarray(part, np.float64) for part in _measures(_padded(array))

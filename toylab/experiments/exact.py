@@ -54,7 +54,7 @@ def quadratic(features: Features, importance: jax.Array, activation: Activation,
     """
     n = importance.shape[0]
     rule = nodes(n, features.values, fineness)
-    weight = node_weights(rule, features) * importance[:, None] / n
+    weight = importance[:, None] * node_weights(rule, features)[None, :] / n
     x1, pairs, unpair = _moment_tables(rule)
 
     def gram(params: jax.Array) -> jax.Array:

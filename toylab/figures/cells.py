@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from toylab.figures.palette import rounded
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Axes = tuple[tuple[str, tuple[Any, ...]], ...]
 
-__all__ = ["Cell", "Sweep", "cells", "density_of", "spaced", "sweep_of"]
+__all__ = ["Cell", "Sweep", "cells", "density_of", "extremes", "spaced", "sweep_of"]
 
 
 class Cell(NamedTuple):
@@ -73,6 +73,13 @@ def sweep_of(result: SuperpositionResult) -> Sweep:
     found = [_cell(W[i], b[i], losses[i], config, label)
              for i, (config, label) in enumerate(zip(configs, labels, strict=True))]
     return Sweep(tuple(found), axes)
+
+
+def extremes(values: ArrayLike) -> tuple[float, float]:
+    """The least and the largest finite value; (0, 0) when there is none."""
+    array = np.asarray(values, dtype=np.float64)
+    finite = array[np.isfinite(array)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
 def _configs_and_axes(config: Any) -> tuple[Sequence[SuperpositionConfig], Axes]:

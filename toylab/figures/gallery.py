@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from toylab.figures.entry import Entry, Outcome
-from toylab.figures.style import INK, MUTED, PAPER, RULE
+from toylab.figures.palette import INK, MUTED, PAPER, RULE
 
 __all__ = ["Plate", "gallery_page", "inline_svg"]
 

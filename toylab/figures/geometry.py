@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from toylab.analysis.polytopes import name_polytope
 from toylab.analysis.portrait import edges, place
 from toylab.figures.cells import Cell, cells, spaced
-from toylab.figures.style import (
+from toylab.figures.palette import (
     BLUE,
     CATEGORIES,
     INK,
@@ -25,13 +25,9 @@ from toylab.figures.style import (
     RULE,
     SEQUENTIAL,
     VERMILLION,
-    WIDTH,
-    caption,
-    new_figure,
     rounded,
-    strip,
-    styled,
 )
+from toylab.figures.style import WIDTH, caption, new_figure, strip, styled
 
 if TYPE_CHECKING:
     from toylab.experiments.superposition import SuperpositionConfig, SuperpositionResult
@@ -62,16 +58,16 @@ def hidden_geometry(result: SuperpositionResult, title: str = "") -> Figure:
     colouring = _colouring(found[0].config)
     width = WIDTH if columns > 1 else 4.4
     panel = (width - 0.8 * (colouring.scale is not None)) / columns
-    figure, grid = new_figure(rows, columns, width=width, height=rows * (panel + 0.45) + 0.5
-                              + 0.3 * bool(colouring.labels))
+    height = rows * (panel + (0.45 if columns > 1 else 0.1)) + 0.4 + 0.3 * bool(colouring.labels)
+    figure, grid = new_figure(rows, columns, width=width, height=height)
     draw_models(list(grid.ravel()), found)
     _add_legend(figure, grid, colouring)
     m, n = found[0].config.n_hidden, found[0].config.n_features
     shapes = [shape_of(cell) for cell in found]
     told = "; ".join(f"{c.label or 'the model'}: {s}" for c, s in zip(found, shapes, strict=True))
     alt = f"{n} feature vectors in {m} hidden dimensions, {len(found)} panels. {told}."
-    story = " → ".join(dict.fromkeys(name_polytope(cell.W).name for cell in found))
-    default = f"{n} features in {m} dimensions" + (f": {story}" if len(story) < 42 else "")
+    story = " → ".join(dict.fromkeys(shape.partition(",")[0] for shape in shapes))
+    default = f"{n} features in {m} dimensions" + (f": {story}" if len(story) < 34 else "")
     return caption(figure, title or default, alt)
 
 
@@ -93,10 +89,29 @@ def draw_models(panels: Sequence[Axes], found: Sequence[Cell],
 
 
 def shape_of(cell: Cell) -> str:
-    """The name of the shape that a model's features form, and how many it drops."""
+    """What a model's features form: a named shape and how many are dropped, or how sets stand.
+
+    Features that come in sets are described by the cosines between members of one set.
+    """
+    if cell.config.grouping != "independent" and cell.config.group_size > 1:
+        return _set_cosines(cell)
     polytope = name_polytope(cell.W)
-    dropped = f", {polytope.n_dropped} dropped" if polytope.n_dropped else ""
-    return f"{polytope.name}{dropped}"
+    name = polytope.name if polytope.name != "irregular" else f"near {polytope.nearest}"
+    return name + (f", {polytope.n_dropped} dropped" if polytope.n_dropped else "")
+
+
+def _set_cosines(cell: Cell) -> str:
+    unit = cell.W / np.maximum(np.linalg.norm(cell.W, axis=0), 1e-12)
+    number = _sets(cell.config)
+    together = (number[:, None] == number) & np.triu(np.ones((len(number),) * 2, bool), 1)
+    cosines = (unit.T @ unit)[together]
+    low, high = f"{cosines.min():.2f}", f"{cosines.max():.2f}"
+    return f"cos within sets {low}" + (f" to {high}" if low != high else "")
+
+
+def _sets(config: SuperpositionConfig) -> NDArray[np.int64]:
+    """The number of the set that each feature belongs to, from 0."""
+    return np.arange(config.n_features) // max(config.group_size, 1)
 
 
 def _draw_vectors(axes: Axes, cell: Cell, points: NDArray[np.float64], reach: float,
@@ -108,7 +123,7 @@ def _draw_vectors(axes: Axes, cell: Cell, points: NDArray[np.float64], reach: fl
     norms = np.linalg.norm(cell.W, axis=0)
     depths = np.clip(0.5 + 0.5 * points[:, 2], 0.0, 1.0)
     solid = len(cell.W) == 3
-    for start, end in edges(cell.W):
+    for start, end in edges(cell.W) if cell.config.grouping == "independent" else ():
         near = (depths[start] + depths[end]) / 2 if solid else 1.0
         axes.plot(*points[[start, end], :2].T, color=MUTED, linewidth=0.7 + 0.9 * solid * near,
                   linestyle="-" if solid else (0, (3, 2)), alpha=0.25 + 0.75 * near, zorder=1)
@@ -134,8 +149,9 @@ def _number_tips(axes: Axes, points: NDArray[np.float64], norms: NDArray[np.floa
         left = [i for i in left if i not in together]
         tip = points[together[0]]
         outward = tip / max(float(np.linalg.norm(tip)), 1e-9) * 0.13 * reach
-        axes.text(*(tip + outward), ", ".join(str(i + 1) for i in together), ha="center",
-                  va="center", fontsize=8.5, zorder=4)
+        x, y = tip + outward
+        axes.text(x, y, ", ".join(str(i + 1) for i in together), ha="center", va="center",
+                  fontsize=8.5, zorder=4)
 
 
 class _Colouring(NamedTuple):
@@ -149,7 +165,7 @@ class _Colouring(NamedTuple):
 def _colouring(config: SuperpositionConfig) -> _Colouring:
     n, importances, densities = config.n_features, config.importances, config.density
     if config.grouping != "independent":
-        groups = np.arange(n) // max(config.group_size, 1)
+        groups = _sets(config)
         colours = [CATEGORIES[g % len(CATEGORIES)] for g in groups]
         pairs = {f"set {g + 1}": c for g, c in zip(groups, colours, strict=True)}
         return _Colouring(colours, None, tuple(pairs.items()))

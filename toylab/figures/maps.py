@@ -23,19 +23,9 @@ from toylab.analysis.superposition import (
 )
 from toylab.config import did_you_mean
 from toylab.errors import ConfigError, shown
-from toylab.figures.cells import Cell, Sweep, cells, density_of, sweep_of
-from toylab.figures.style import (
-    BLUE,
-    INK,
-    ORANGE,
-    RULE,
-    SEQUENTIAL,
-    caption,
-    log_axis,
-    new_figure,
-    rounded,
-    styled,
-)
+from toylab.figures.cells import Cell, Sweep, cells, density_of, extremes, sweep_of
+from toylab.figures.palette import BLUE, INK, ORANGE, RULE, SEQUENTIAL, rounded
+from toylab.figures.style import caption, log_axis, new_figure, styled
 
 if TYPE_CHECKING:
     from toylab.experiments.superposition import SuperpositionResult
@@ -54,8 +44,8 @@ QUANTITIES: Mapping[Quantity, tuple[str, Callable[[Cell], float]]] = {
 }
 MAX_WRITTEN = 100  # beyond so many cells their values are not written into them
 MAX_TICKS = 9
-# On a coloured cell, in either theme: near black and white, but not the colours that a theme
-# replaces.
+CAP = 1.05  # losses further above the closed form share one colour: one would hide all others
+# On a coloured cell, in either theme: not the very colours that a theme replaces.
 ON_LIGHT, ON_DARK = "#101214", "#FDFDFD"
 GREY = "#B4BAC2"
 PHASES = {Phase.IGNORED: ("ignored", GREY), Phase.OWN_DIMENSION: ("its own dimension", BLUE),
@@ -118,7 +108,7 @@ def sweep_map(result: SuperpositionResult, quantity: Quantity = "mean_interferen
         _write_values(axes, field, image)
     bar = figure.colorbar(image, ax=axes, pad=0.02)
     bar.set_label(label)
-    low, high = np.nanmin(field, initial=np.inf), np.nanmax(field, initial=-np.inf)
+    low, high = extremes(field)
     alt = (f"{label} over {names[0] or 'one column'} and {names[1] or 'one row'}, "
            f"{field.shape[1]} by {field.shape[0]} models, from {low:.4g} to {high:.4g}.")
     return caption(figure, title or f"{label.capitalize()} from {low:.3g} to {high:.3g}", alt)
@@ -205,12 +195,14 @@ def phase_diagram(result: SuperpositionResult, title: str = "") -> Figure:
     Source: Elhage et al. 2022, section 3, "Superposition as a phase change".
     """
     field = phase_map(result)
+    low, high = extremes(field.ratio)
     figure, grid = new_figure(1, 2, height=3.9, sharey=True)
     left, right = grid[0]
     edges = _log_edges(field.density), _log_edges(field.importance)
     left.pcolormesh(*edges, field.found, rasterized=True, vmin=-0.5, vmax=2.5,
                     cmap=ListedColormap([colour for _, colour in PHASES.values()]))
     shades = right.pcolormesh(*edges, field.ratio, rasterized=True,
+                              vmax=min(high, CAP),
                               cmap=colormaps[SEQUENTIAL].with_extremes(bad=RULE))
     n = int(cells(result)[0].config.n_features)
     for axes in (left, right):
@@ -220,12 +212,12 @@ def phase_diagram(result: SuperpositionResult, title: str = "") -> Figure:
         axes.set(xlabel="density", xlim=edges[0][[0, -1]], ylim=edges[1][[0, -1]])
     left.set(ylabel="relative importance of the last feature", title="phase of the trained model")
     right.set_title("loss / best closed form")
-    figure.colorbar(shades, ax=right, pad=0.03, aspect=30)
+    beyond = "max" if high > CAP else "neither"
+    figure.colorbar(shades, ax=right, pad=0.03, aspect=30, extend=beyond)
     handles: list[Any] = [Patch(facecolor=colour, label=name) for name, colour in PHASES.values()]
     handles.append(Line2D([], [], color=INK, label="boundary in closed form"))
     figure.legend(handles=handles, loc="outside lower left", ncols=2, handlelength=1.4)
     default = f"{n} features in {n - 1}: {100 * field.agreement:.1f} % of cells as in closed form"
-    low, high = np.nanmin(field.ratio), np.nanmax(field.ratio)
     alt = (f"Phases of {field.found.size} models over density {field.density[0]:.3g} to "
            f"{field.density[-1]:.3g}; {100 * field.agreement:.1f} % agree with the closed form; "
            f"loss over its best from {low:.3f} to {high:.3f}.")

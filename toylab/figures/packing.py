@@ -10,18 +10,8 @@ from numpy.typing import NDArray
 
 from toylab.analysis.packing import cosine_density, max_cosine_quantile, packing_dimensions
 from toylab.analysis.superposition import welch_bound
-from toylab.figures.style import (
-    BLUE,
-    CATEGORIES,
-    MUTED,
-    ORANGE,
-    VERMILLION,
-    caption,
-    log_axis,
-    new_figure,
-    rounded,
-    styled,
-)
+from toylab.figures.palette import BLUE, CATEGORIES, MUTED, ORANGE, VERMILLION, rounded
+from toylab.figures.style import caption, log_axis, new_figure, styled
 
 __all__ = ["RandomDirections", "random_directions"]
 

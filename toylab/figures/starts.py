@@ -9,20 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from toylab.analysis.portrait import NEAR
-from toylab.figures.cells import density_of, sweep_of
+from toylab.figures.cells import density_of, extremes, sweep_of
 from toylab.figures.geometry import draw_models
-from toylab.figures.style import (
-    BLUE,
-    CATEGORIES,
-    MUTED,
-    VERMILLION,
-    blank_figure,
-    caption,
-    log_axis,
-    new_figure,
-    rounded,
-    styled,
-)
+from toylab.figures.palette import BLUE, CATEGORIES, MUTED, VERMILLION, rounded
+from toylab.figures.style import blank_figure, caption, log_axis, new_figure, styled
 
 if TYPE_CHECKING:
     from toylab.experiments.superposition import SuperpositionResult
@@ -94,7 +84,8 @@ def success_rate(result: SuperpositionResult, title: str = "") -> Figure:
     sweep = sweep_of(result)
     losses = np.asarray(result.start_losses, dtype=np.float64).reshape(len(sweep.cells), -1)
     density = rounded([density_of(cell.config) for cell in sweep.cells])
-    excess = rounded(100.0 * (losses / np.nanmin(losses, axis=1, keepdims=True) - 1.0))
+    best = np.array([extremes(ends)[0] or np.nan for ends in losses])[:, None]
+    excess = rounded(100.0 * (losses / best - 1.0))
     hits, trials = np.sum(excess <= 100.0 * NEAR, axis=1), losses.shape[1]
     rates = rounded(100.0 * hits / trials)
     bounds = 100.0 * np.array([wilson(int(hit), trials) for hit in hits])
@@ -110,13 +101,16 @@ def success_rate(result: SuperpositionResult, title: str = "") -> Figure:
     for i in np.unique(np.linspace(0, len(density) - 1, min(len(density), 5)).astype(int)):
         right.plot(rank, np.sort(excess[i]), color=CATEGORIES[i % len(CATEGORIES)],
                    drawstyle="steps-post", label=f"density {density[i]:.3g}")
-    right.set(ylabel="loss above the best (%)", xlabel="starts, from best to worst (%)")
+    top = min(max(1.05 * extremes(excess)[1], 1.0), 60.0)
+    right.set(ylabel="loss above the best (%)", xlabel="starts, from best to worst (%)",
+              ylim=(-0.03 * top, top))
     right.legend(loc="upper left")
     config = sweep.cells[0].config
     default = (f"{config.n_features} features in {config.n_hidden}: {rates.min():.0f} to "
                f"{rates.max():.0f} % of single starts find the best")
-    alt = f"Rates over density {density.min():.3g} to {density.max():.3g}, {trials} starts each: " + (
-        ", ".join(f"{rate:.0f} %" for rate in rates)) + "."
+    told = ", ".join(f"{rate:.0f} %" for rate in rates)
+    alt = (f"Rates over density {density.min():.3g} to {density.max():.3g}, {trials} starts each: "
+           f"{told}.")
     return caption(figure, title or default, alt)
 
 
@@ -137,17 +131,17 @@ def geometry_crossing(data: Branches, title: str = "") -> Figure:
     n, density, crossing = data.n_features, rounded(data.density), data.crossing()
     figure, (row,) = new_figure(1, 2, height=3.7)
     left, right = row
-    floor = np.nanmin(data.losses, axis=0)
+    floor = np.array([extremes(column)[0] or np.nan for column in data.losses.T])
     lines, trials = [], len(data.losses)
     for kept, colour, label in ((n, BLUE, f"all {n} kept"), (n - 1, VERMILLION, "one dropped")):
         line, mine = rounded(100.0 * (data.best(kept) / floor - 1.0)), data.kept == kept
         lines.append(line)
         left.plot(density, line, color=colour, label=label)
         left.scatter(np.broadcast_to(density, mine.shape)[mine],
-                     rounded(100.0 * (data.losses / floor - 1.0)[mine]), s=9, color=colour, alpha=0.45,
-                     linewidths=0)
+                     rounded(100.0 * (data.losses / floor - 1.0)[mine]), s=9, color=colour,
+                     alpha=0.45, linewidths=0)
         right.plot(density, rounded(100.0 * mine.sum(axis=0) / trials), color=colour, marker="o")
-    top = 1.4 * max(0.5, float(np.nanmax(np.concatenate(lines), initial=0.0)))
+    top = 1.4 * max(0.5, extremes(lines)[1])
     left.set(xlabel="density", ylabel="loss above the best (%)", ylim=(-0.04 * top, top))
     right.set(xlabel="density", ylabel=f"of {trials} starts end there (%)", ylim=(-3, 103))
     if np.isfinite(crossing):
@@ -157,8 +151,8 @@ def geometry_crossing(data: Branches, title: str = "") -> Figure:
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     where = f"at density {crossing:.3f}" if np.isfinite(crossing) else "nowhere in this range"
     default = f"{n} features in {data.n_hidden}: the best geometry changes {where}"
-    alt = (f"Excess loss of two geometries over density {density.min():.3g} to {density.max():.3g}; "
-           f"they cost the same {where}.")
+    alt = (f"Excess loss of two geometries over density {density.min():.3g} to "
+           f"{density.max():.3g}; they cost the same {where}.")
     return caption(figure, title or default, alt)
 
 
@@ -179,7 +173,7 @@ def density_of_one_feature(result: SuperpositionResult, title: str = "") -> Figu
     ratio = rounded([cell.config.density[0] / cell.config.density[-1] for cell in sweep.cells])
     norms = rounded([np.linalg.norm(cell.W, axis=0) for cell in sweep.cells])
     figure = blank_figure(5.0)
-    above, below = figure.subfigures(2, 1, height_ratios=[1.5, 1])
+    above, below = np.atleast_1d(np.asarray(figure.subfigures(2, 1, height_ratios=[1.5, 1])))
     axes = above.subplots()
     axes.plot(ratio, norms[:, 1:], color=BLUE, linewidth=1.0, marker=".", markersize=4)
     axes.plot(ratio, norms[:, 0], color=VERMILLION, marker="o", markersize=4)
@@ -197,6 +191,6 @@ def density_of_one_feature(result: SuperpositionResult, title: str = "") -> Figu
     config = sweep.cells[0].config
     default = (f"{config.n_features} features in {config.n_hidden}: the jump lies between × "
                f"{ratio[jump]:.3g} and × {ratio[min(jump + 1, len(ratio) - 1)]:.3g}")
-    alt = (f"Norm of the varied feature from {norms[0, 0]:.2f} at relative density {ratio[0]:.3g} to "
-           f"{norms[-1, 0]:.2f} at {ratio[-1]:.3g}.")
+    alt = (f"Norm of the varied feature from {norms[0, 0]:.2f} at relative density {ratio[0]:.3g} "
+           f"to {norms[-1, 0]:.2f} at {ratio[-1]:.3g}.")
     return caption(figure, title or default, alt)

@@ -2,8 +2,8 @@
 
 Figures are built from `matplotlib.figure.Figure`, never from pyplot, whose global state races
 between the threads of the app. Matplotlib reads its settings from a process-wide table while
-artists are made and saved; `styled` swaps in matplotlib's defaults plus `STYLE` for that time, under
-a lock, so that a user's matplotlibrc changes nothing and two threads never draw at once.
+artists are made and saved; `styled` swaps in matplotlib's defaults plus `STYLE` for that time,
+under a lock, so that a user's matplotlibrc changes nothing and two threads never draw at once.
 
 A file is a function of the figure and its metadata alone: no dates, constant identifiers, and
 plotted data rounded to five significant digits (`rounded`), which absorbs the last bits of float
@@ -31,28 +31,11 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from toylab.errors import ConfigError, FormatError, shown
-from toylab.figures.palette import (
-    BLUE,
-    CATEGORIES,
-    DIVERGING,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PAPER,
-    PURPLE,
-    RULE,
-    SEQUENTIAL,
-    SKY,
-    VERMILLION,
-    YELLOW,
-    rounded,
-)
+from toylab.figures.palette import INK, MUTED, PAPER, RULE
 
 __all__ = [
-    "BLUE", "CATEGORIES", "DIVERGING", "GREEN", "INK", "MUTED", "ORANGE", "PAPER", "PURPLE", "RULE",
-    "SEQUENTIAL", "SKY", "STYLE", "VERMILLION", "WIDTH", "YELLOW", "Format", "blank_figure", "caption",
-    "log_axis", "new_figure", "read_metadata", "rounded", "save_figure", "strip", "styled",
+    "STYLE", "WIDTH", "Format", "blank_figure", "caption", "log_axis", "new_figure",
+    "read_metadata", "save_figure", "strip", "styled",
 ]
 
 WIDTH = 6.0  # inches; a phone shows it at about 0.8 of the printed size

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from toylab.analysis.portrait import FRACTIONS
 from toylab.analysis.superposition import (
+    REPRESENTED,
     dims_per_feature,
     feature_coherence,
     feature_dimensionality,
@@ -25,8 +26,8 @@ from toylab.analysis.superposition import (
     n_represented,
     welch_bound,
 )
-from toylab.figures.cells import Cell, cells, density_of, spaced
-from toylab.figures.style import (
+from toylab.figures.cells import Cell, cells, density_of, extremes, spaced
+from toylab.figures.palette import (
     BLUE,
     DIVERGING,
     MUTED,
@@ -34,13 +35,9 @@ from toylab.figures.style import (
     RULE,
     SEQUENTIAL,
     VERMILLION,
-    blank_figure,
-    caption,
-    log_axis,
-    new_figure,
     rounded,
-    styled,
 )
+from toylab.figures.style import blank_figure, caption, log_axis, new_figure, styled
 
 if TYPE_CHECKING:
     from toylab.experiments.superposition import SuperpositionResult
@@ -96,13 +93,16 @@ def _gram_figure(found: Sequence[Cell], title: str) -> Figure:
     width = 4.2 if columns == 1 else 7.0
     block = (width / columns - 0.35) / 1.55  # the side of a heat map
     figure = blank_figure(rows * (block + 0.5) + 1.1, width)
-    above, below = figure.subfigures(2, 1, height_ratios=[rows * (block + 0.5) + 0.35, 0.75])
+    heights = [rows * (block + 0.5) + 0.35, 0.75]
+    above, below = np.atleast_1d(np.asarray(figure.subfigures(2, 1, height_ratios=heights)))
     grid = above.subplots(rows, 3 * columns, squeeze=False, width_ratios=[1.0, 0.1, 0.4] * columns)
     grams = [rounded(gram(cell.W)) for cell in found]
     largest = max(float(np.max(np.abs(a))) for a in (*grams, *(cell.b for cell in found)))
     heat = Normalize(-max(1.0, largest), max(1.0, largest))
     crowds = [rounded(feature_interference(cell.W)) for cell in found]
-    crowding = Normalize(0.0, max(1.0, *(float(np.max(values)) for values in crowds), 1.0))
+    kept = [np.where(_norms(cell.W) > REPRESENTED, crowd, 0.0)
+            for cell, crowd in zip(found, crowds, strict=True)]
+    crowding = Normalize(0.0, max(1.0, *(float(np.max(values)) for values in kept), 1.0))
     longest = 1.05 * max(1.0, *(float(np.max(_norms(cell.W))) for cell in found), 1.0)
     for k, (cell, G, crowd) in enumerate(zip(found, grams, crowds, strict=True)):
         row, column = divmod(k, columns)
@@ -110,14 +110,15 @@ def _gram_figure(found: Sequence[Cell], title: str) -> Figure:
         _draw_gram(place, cell, G, heat, colormaps[SEQUENTIAL](crowding(crowd)), longest)
     for axes in grid.reshape(-1, 3)[len(found):].ravel():
         axes.set_axis_off()
-    for axes, norm, cmap, label in zip(below.subplots(1, 2), (heat, crowding), (DIVERGING, SEQUENTIAL),
-                                       ("entry of WᵀW or b", "interference"), strict=True):
-        bar = figure.colorbar(ScalarMappable(norm, colormaps[cmap]), cax=axes, orientation="horizontal")
+    scales = ((heat, DIVERGING, "entry of WᵀW or b"), (crowding, SEQUENTIAL, "interference"))
+    for axes, (norm, cmap, label) in zip(below.subplots(1, 2), scales, strict=True):
+        bar = figure.colorbar(ScalarMappable(norm, colormaps[cmap]), cax=axes,
+                              orientation="horizontal")
         bar.set_label(label, fontsize=8.5)
         bar.locator = MaxNLocator(5)
-    kept = [f"{cell.label or 'the model'}: {int(n_represented(cell.W))}" for cell in found]
+    told = "; ".join(f"{cell.label or 'the model'}: {int(n_represented(cell.W))}" for cell in found)
     alt = (f"Heat maps of WᵀW for {found[0].config.n_features} features in "
-           f"{found[0].config.n_hidden} dimensions. Features represented: {'; '.join(kept)}.")
+           f"{found[0].config.n_hidden} dimensions. Features represented: {told}.")
     return caption(figure, title, alt)
 
 
@@ -162,7 +163,8 @@ def feature_bars(result: SuperpositionResult, title: str = "") -> Figure:
     cell = cells(result)[0]
     m, n = cell.W.shape
     k = int(n_represented(cell.W))
-    drawn = ((rounded(feature_interference(cell.W)), "interference", interference_floor(max(k, 1), m)),
+    crowding = rounded(feature_interference(cell.W))
+    drawn = ((crowding, "interference", interference_floor(max(k, 1), m)),
              (rounded(feature_coherence(cell.W)), "closest |cos|", welch_bound(max(k, 1), m)),
              (rounded(feature_dimensionality(cell.W)), "dimensionality", None))
     figure, grid = new_figure(1, 3, height=3.0)
@@ -171,7 +173,8 @@ def feature_bars(result: SuperpositionResult, title: str = "") -> Figure:
         axes.set(xlabel="feature", title=label, xlim=(0.3, n + 0.7), xticks=_few_ticks(n))
         axes.set_ylim(0, 1.25 * max(0.9, np.max(values, initial=0.0)))
         if bound is not None:
-            axes.axhline(rounded(bound), color=VERMILLION, linestyle="--", label=f"bound {bound:.3g}")
+            axes.axhline(rounded(bound), color=VERMILLION, linestyle="--",
+                         label=f"bound {bound:.3g}")
             axes.legend(loc="upper right", borderaxespad=0.0)
     _draw_fractions(grid[0, 2], short=True)
     default = f"{k} of {n} features share {m} dimensions"
@@ -181,8 +184,8 @@ def feature_bars(result: SuperpositionResult, title: str = "") -> Figure:
 
 
 def _few_ticks(n: int) -> list[int]:
-    return list(range(1, n + 1)) if n <= 8 else sorted({1, *range(5 * (1 + n // 40), n + 1,
-                                                                 5 * (1 + n // 40))})
+    step = 1 if n <= 8 else 5 * (1 + n // 40)
+    return sorted({1, *range(step, n + 1, step)})
 
 
 @styled
@@ -202,13 +205,14 @@ def dimensionality_against_density(result: SuperpositionResult, title: str = "")
     found = sorted(cells(result), key=lambda cell: density_of(cell.config))
     inverse = rounded([1.0 / density_of(cell.config) for cell in found])
     per_feature = rounded([float(dims_per_feature(cell.W)) for cell in found])
+    per_feature[~np.isfinite(per_feature)] = np.nan  # a model that keeps nothing
     figure, grid = new_figure(2, 1, height=5.6, sharex=True, height_ratios=[1, 1.7])
     above, below = grid[:, 0]
     log_axis(below, "x", inverse)
     above.plot(inverse, per_feature, color=BLUE, marker="o", markersize=3.5)
     for level in (1.0, 0.5):
         above.axhline(level, color=RULE, linewidth=0.8, zorder=0)
-    above.set(ylim=(0, 1.15 * max(1.0, np.max(per_feature, initial=0.0))),
+    above.set(ylim=(0, 1.15 * max(1.0, extremes(per_feature)[1])),
               ylabel="dimensions per feature", yticks=[0, 0.5, 1])
     spots = [rounded(feature_dimensionality(cell.W)) for cell in found]
     at = np.repeat(inverse, [len(values) for values in spots])
@@ -216,7 +220,8 @@ def dimensionality_against_density(result: SuperpositionResult, title: str = "")
     below.set(xlabel="1 / density", ylabel="dimensionality of a feature", ylim=(-0.03, 1.08))
     _draw_fractions(below)
     m, n = found[0].config.n_hidden, found[0].config.n_features
-    default = f"{n} features in {m} dimensions settle on a few fractions"
+    default = (f"{n} features in {m}: from {per_feature[-1]:.2f} to {per_feature[0]:.2f} "
+               "dimensions each")
     alt = (f"Dimensions per feature fall from {per_feature[-1]:.2f} at density "
            f"{1 / inverse[-1]:.2f} to {per_feature[0]:.2f} at density {1 / inverse[0]:.3f}.")
     return caption(figure, title or default, alt)

@@ -57,7 +57,7 @@ from toylab.figures.superposition_evidence import (
 __all__ = ["ENTRIES"]
 
 TMS = "Elhage et al. 2022, Toy Models of Superposition"
-OPTIMUM = "optimum by an independent Levenberg-Marquardt search on the exact loss, best of 48 starts"
+OPTIMUM = "optimum by an independent Levenberg-Marquardt search, best of 48 starts"
 SEVEN = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
 COSINE = 1.0001  # a cosine of float32 vectors may exceed 1 by this much
 
@@ -214,7 +214,8 @@ def _crossing(n: int, place: float, shapes: tuple[str, str], densities: Sequence
         Recipe(grid(_model(n, 2), density=list(densities)), starts), geometry_crossing,
         f"The {shapes[0]}, and the {shapes[1]} with one feature dropped, cost the same at density "
         f"{place} ± 0.003.",
-        Check("density of the crossing", lambda data: data.crossing(), place - 0.003, place + 0.003),
+        Check("density of the crossing", lambda data: data.crossing(), place - 0.003,
+              place + 0.003),
         seeds=2, quick=quick, compute=branched)
 
 
@@ -280,7 +281,8 @@ def _dimensionality(id: str, n_features: int, n_hidden: int, count: int, quick: 
         "published clusters, those at 0 and 1/2 reproduce here; near 2/3, 2/5 and 3/8 lie few "
         "points, near 3/4 hardly any.",
         Recipe(grid(_model(n_features, n_hidden), density=densities), 1, superposition.run),
-        dimensionality_against_density,
+        functools.partial(dimensionality_against_density,
+                          title=f"{n_features} features in {n_hidden}: plateaus at 1 and 1/2"),
         "Dimensions per feature stay within 10 % of 1/2 over at least a fifth of the range of log "
         "density (a straight fall from 1 to 1/4 would spend a seventh there), and nine in ten of "
         "the features kept there are half of a pair.",
@@ -299,7 +301,7 @@ CROWDS = (
         "feature of the other set; right, they are never active together and share a line.",
         Recipe(grid(_model(4, 2, sparsity=0.95, group_size=2),
                     grouping=["correlated", "anticorrelated"])),
-        functools.partial(hidden_geometry, title="Correlated features side by side, others opposite"),
+        functools.partial(hidden_geometry, title="Correlated at right angles, exclusive opposite"),
         "Within a correlated set |cos| is at most 0.1; within an anticorrelated set cos is at most "
         "-0.95.",
         Check("correlated: largest |cos| within a set",

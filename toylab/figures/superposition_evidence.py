@@ -125,7 +125,8 @@ def off_shape(name: str) -> Callable[[Cell], float]:
 
 def shape_check(name: str, index: int = 0, where: str = "") -> Check:
     """That one cell has the named shape, within the tolerance of `name_polytope`."""
-    return Check(f"deviation from {name} {where}".strip(), at(index, off_shape(name)), 0.0, TOLERANCE)
+    label = f"deviation from {name} {where}".strip()
+    return Check(label, at(index, off_shape(name)), 0.0, TOLERANCE)
 
 
 def dimensionalities(cell: Cell) -> NDArray[np.float64]:
@@ -181,7 +182,8 @@ def digon_share(result: SuperpositionResult) -> float:
     """The share of kept features with D within 0.02 of 1/2, in the model with m/|W|² closest to
     it."""
     cell = min(cells(result), key=lambda cell: abs(float(dims_per_feature(cell.W)) - 0.5))
-    return float(np.mean(np.abs(dimensionalities(cell)[np.asarray(represented(cell.W))] - 0.5) <= 0.02))
+    D = dimensionalities(cell)[np.asarray(represented(cell.W))]
+    return float(np.mean(np.abs(D - 0.5) <= 0.02))
 
 
 def hit_rate(result: SuperpositionResult) -> float:

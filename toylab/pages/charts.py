@@ -19,6 +19,7 @@ __all__ = ["coherence", "dimensionality", "geometry", "heat_map", "interference"
 
 Spec = dict[str, Any]
 THEME = "currentColor"
+MUTE: Spec = {"aria": False}  # a reader hears of each feature once, from its point, cell or bar
 SQUARE, BARS = 340, 230  # heights in pixels
 MAX_WRITTEN = 6  # features up to which the heat map writes its numbers
 MAX_NUMBERED = 16  # features up to which the tips of the vectors are numbered
@@ -54,19 +55,21 @@ def geometry(seen: Portrait, importances: ArrayLike) -> Spec:
         "legend": {"title": "importance", "titleOrient": "left", "orient": "bottom",
                    "gradientLength": 160, "gradientThickness": 10}})
     return _chart(description, SQUARE, [
-        _layer(circle, {"type": "line", "color": THEME, "opacity": 0.25, "strokeWidth": 1},
+        _layer(circle, {"type": "line", "color": THEME, "opacity": 0.25, "strokeWidth": 1, **MUTE},
                {**along, "order": {"field": "step"}}),
-        _layer(hull, {"type": "rule", "color": THEME, "opacity": 0.45, "strokeDash": [4, 3]},
+        _layer(hull, {"type": "rule", "color": THEME, "opacity": 0.45, "strokeDash": [4, 3],
+                      **MUTE},
                {**along, **to}),
         _layer([{**vector, "x2": 0, "y2": 0} for vector in vectors],
-               {"type": "rule", "color": THEME, "opacity": 0.75, "strokeWidth": 1.5},
+               {"type": "rule", "color": THEME, "opacity": 0.75, "strokeWidth": 1.5, **MUTE},
                {**along, **to}),
         _layer(vectors, {"type": "point", "filled": True, "opacity": 1, "stroke": THEME,
                          "strokeWidth": 1},
                {**along, "color": colour, "size": {"field": "size", "type": "quantitative",
                                                    "scale": None},
                 "tooltip": _tooltip("feature", "norm", "importance")}),
-        _layer(tips(seen, reach), {"type": "text", "color": THEME, "fontSize": SMALL + 1},
+        _layer(tips(seen, reach),
+               {"type": "text", "color": THEME, "fontSize": SMALL + 1, **MUTE},
                {**along, "text": {"field": "names"}}),
     ])
 
@@ -75,7 +78,7 @@ def tips(seen: Portrait, reach: float) -> list[Spec]:
     """Where the numbers of the features stand: outside the tips, those of one place together."""
     points = seen.points[:, :2]
     on_a_line = not points[:, 1].any()
-    left = [i for i in range(len(points)) if seen.norm[i] > 0.15 * reach]
+    left = [i for i, point in enumerate(points) if np.linalg.norm(point) > 0.15 * reach]
     found: list[Spec] = []
     while left and len(points) <= MAX_NUMBERED:
         here = points[left[0]]
@@ -113,7 +116,7 @@ def heat_map(seen: Portrait) -> Spec:
                      {**place, "color": colour, "tooltip": _tooltip("output", "input", "value")})]
     if n <= MAX_WRITTEN:
         strong = {"test": f"abs(datum.value) > {0.6 * top:.4g}", "value": "white"}
-        layers.append(_layer(cells, {"type": "text", "fontSize": SMALL},
+        layers.append(_layer(cells, {"type": "text", "fontSize": SMALL, **MUTE},
                              {**place, "text": {"field": "value", "type": "quantitative",
                                                 "format": ".2f"},
                               "color": {"condition": strong, "value": THEME}}))

@@ -68,9 +68,9 @@ def _headline(view: View) -> None:
         ("Starts at the best", f"{view.n_near} of {view.n_starts}",
          "Random starts that ended within 1 % of the lowest loss."),
     )
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         for label, value, note in numbers:
-            st.metric(label, value, help=note, width="content")
+            st.metric(label, value, help=note, border=True)
 
 
 def _pictures(view: View) -> None:
@@ -86,22 +86,22 @@ def _pictures(view: View) -> None:
 
 def _picture(place: Any, title: str, caption: str, spec: charts.Spec) -> None:
     with place:
-        st.markdown(f"##### {title}")
+        st.header(title, anchor=False)
         st.vega_lite_chart(spec=spec, width="stretch")
         st.caption(caption)
 
 
 def _explain() -> None:
     left, right = st.columns(2, gap="medium")
-    left.subheader("What you should see", anchor=False)
+    left.header("What you should see", anchor=False)
     left.markdown(text.SEE)
-    right.subheader("What this does not show", anchor=False)
+    right.header("What this does not show", anchor=False)
     right.markdown(text.NOT_SHOWN)
     st.caption(text.SOURCE)
 
 
 def _take_along(view: View) -> None:
-    st.subheader("Take it along", anchor=False)
+    st.header("Take it along", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Figure", exports.FIGURES, width=220, key="figure")
         for form in ("png", "svg", "pdf"):

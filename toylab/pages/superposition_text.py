@@ -20,7 +20,8 @@ SEE = """
 - Below a sparsity of about 0.775 one feature is given up, and the other four form two pairs of
   opposites, a **square**: a ReLU can tell opposites apart.
 - With a decaying importance, the features that count least go first.
-- With a linear output, as many features stay as there are dimensions, however sparse they are.
+- A linear output gains nothing from sparsity: with a decaying importance, exactly the most
+  important features stay, one for each dimension.
 """
 
 NOT_SHOWN = """

@@ -72,7 +72,7 @@ def solve(objective: Objective, start: jax.Array, n_steps: int, damping: float =
         params, here = state.params, state.here
         scale = jnp.maximum(jnp.max(jnp.diagonal(here.curvature)), 1e-12)
         damped = here.curvature + state.damping * scale * jnp.eye(params.size)
-        move = jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(damped), True), here.gradient)
+        move = _eliminate(damped, here.gradient)
         there = objective(params - move)
         better = there.value < here.value
         fell = here.value - there.value > TOLERANCE * here.value
@@ -84,3 +84,19 @@ def solve(objective: Objective, start: jax.Array, n_steps: int, damping: float =
     first = _State(start, objective(start), jnp.asarray(damping, start.dtype), jnp.int32(0), jnp.int32(0))
     last = jax.lax.while_loop(going, step, first)
     return Solution(last.params, last.here.value, last.step)
+
+
+def _eliminate(matrix: jax.Array, right: jax.Array) -> jax.Array:
+    """matrix^-1 right for a symmetric positive definite [p, p], by Gauss-Jordan elimination.
+
+    Without LAPACK: for a dozen unknowns its calls cost more than the arithmetic, and its batched form waits
+    for threads of the pool that runs it, which can lock up when several devices share the pool.
+    """
+
+    def clear_column(k: jax.Array, rows: jax.Array) -> jax.Array:
+        pivot = rows[k] / rows[k, k]
+        others = jnp.where(jnp.arange(right.size) == k, 0.0, rows[:, k])
+        return (rows - jnp.outer(others, pivot)).at[k].set(pivot)
+
+    rows = jnp.concatenate([matrix, right[:, None]], axis=1)
+    return jax.lax.fori_loop(0, right.size, clear_column, rows)[:, -1]

@@ -55,7 +55,7 @@ def train(loss: Loss, optimizer: optax.GradientTransformation, state: TrainState
     def one_step(_: jax.Array, state: TrainState) -> TrainState:
         value, gradient = jax.value_and_grad(loss)(state.params, state.step)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        good = (state.first_bad_step < 0) & jnp.isfinite(value) & jnp.isfinite(optax.global_norm(gradient))
+        good = (state.first_bad_step < 0) & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
         params, opt_state, value = jax.tree.map(
             lambda new, old: jnp.where(good, new, old),
             (optax.apply_updates(state.params, updates), opt_state, value),
