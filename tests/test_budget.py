@@ -17,9 +17,11 @@ def test_texts_name_the_prediction_the_limit_and_the_way_out(monkeypatch):
     monkeypatch.setenv("TOYLAB_MAX_GB", "2")
     monkeypatch.setenv("TOYLAB_MAX_HOURS", "0.5")
     assert refused(Cost(3e9, 0)) == (
-        "n=3: would need about 3 GB of memory, more than the limit of 2 GB; reduce it, or set TOYLAB_MAX_GB")
+        "n=3: would need about 3 GB of memory, more than the limit of 2 GB; reduce it, or set TOYLAB_MAX_GB"
+    )
     assert refused(Cost(0, 1e5)) == (
-        "n=3: would take about 1e+05 seconds, more than the limit of 1800; reduce it, or set TOYLAB_MAX_HOURS")
+        "n=3: would take about 1e+05 seconds, more than the limit of 1800; reduce it, or set TOYLAB_MAX_HOURS"
+    )
     require_within_budget(Cost(1.9e9, 1799), "n=3")
 
 

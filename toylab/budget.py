@@ -32,21 +32,32 @@ def require_within_budget(cost: Cost, what: str) -> None:
     """
     limit = _limit("TOYLAB_MAX_GB", SHARE_OF_MEMORY * available_bytes() / 1e9) * 1e9
     if cost.n_bytes > limit:
-        raise BudgetError(f"{what}: would need about {cost.n_bytes / 1e9:.3g} GB of memory, more than the limit of "
-                          f"{limit / 1e9:.3g} GB; reduce it, or set TOYLAB_MAX_GB")
+        raise BudgetError(
+            f"{what}: would need about {cost.n_bytes / 1e9:.3g} GB of memory, more than the limit of "
+            f"{limit / 1e9:.3g} GB; reduce it, or set TOYLAB_MAX_GB"
+        )
     hours = _limit("TOYLAB_MAX_HOURS", DEFAULT_HOURS)
     if cost.seconds > hours * 3600:
-        raise BudgetError(f"{what}: would take about {cost.seconds:.3g} seconds, more than the limit of "
-                          f"{hours * 3600:.6g}; reduce it, or set TOYLAB_MAX_HOURS")
+        raise BudgetError(
+            f"{what}: would take about {cost.seconds:.3g} seconds, more than the limit of "
+            f"{hours * 3600:.6g}; reduce it, or set TOYLAB_MAX_HOURS"
+        )
 
 
 def available_bytes() -> float:
     """Memory that this process could still get: the system's, or less where a control group limits it."""
-    free = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) if hasattr(os, "sysconf") else 8e9
+    free = (
+        float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        if hasattr(os, "sysconf")
+        else 8e9
+    )
     for line in _text("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             free = 1024.0 * float(line.split()[1])
-    limit, used = _text("/sys/fs/cgroup/memory.max").strip(), _text("/sys/fs/cgroup/memory.current").strip()
+    limit, used = (
+        _text("/sys/fs/cgroup/memory.max").strip(),
+        _text("/sys/fs/cgroup/memory.current").strip(),
+    )
     return min(free, float(limit) - float(used or 0)) if limit.isdigit() else free
 
 

@@ -15,22 +15,21 @@ import shlex
 import socket
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toylab import environment
 from toylab.errors import ConfigError, DivergedError, FormatError, shown
 from toylab.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from toylab.experiments.superposition import SuperpositionConfig, SuperpositionResult
     from toylab.training.grid import Grid
 
-    Drawing = Callable[[SuperpositionResult], Figure]
+    Drawing = Callable[[SuperpositionResult], Any]
 
 FORMATS = ("png", "svg", "pdf")
 MAX_LINES = 20
@@ -154,8 +153,8 @@ def _book(args: argparse.Namespace) -> int:
         mark = "holds" if outcome.holds else "FAILS"
         print(f"{outcome.id}: {mark} on {outcome.passed} of {outcome.seeds} seeds, "
               f"{outcome.seconds:.1f} s")
-        print(f"    {outcome.statement}")
-        print(f"    measured: {outcome.measured}")
+        for text in (outcome.statement, f"measured: {outcome.measured}"):
+            print(textwrap.fill(text, 96, initial_indent="    ", subsequent_indent="    "))
     failed = sum(not outcome.holds for outcome in outcomes)
     print(f"{len(outcomes) - failed} of {len(outcomes)} statements hold; "
           f"gallery: {folder / 'index.html'}")

@@ -54,9 +54,12 @@ class Rule:
     def interval(self) -> str:
         """The range in words, `1..4096` for integers and `[0, 1)` for real numbers."""
         if self.kind == "int":
-            return f"an integer >= {self.low}" if math.isinf(self.high) else (
-                f"an integer in {self.low}..{self.high}")
-        left, right = "([" [not self.low_open], ")]"[not self.high_open]
+            return (
+                f"an integer >= {self.low}"
+                if math.isinf(self.high)
+                else (f"an integer in {self.low}..{self.high}")
+            )
+        left, right = "(["[not self.low_open], ")]"[not self.high_open]
         return f"in {left}{self.low:g}, {self.high:g}{right}"
 
     def complaint(self, value: object) -> tuple[str, bool] | None:
@@ -69,7 +72,8 @@ class Rule:
             article = "an int" if number is int else "a number"
             return f"must be {article}, got {type(value).__name__}", True
         inside = (value > self.low if self.low_open else value >= self.low) and (
-            value < self.high if self.high_open else value <= self.high)
+            value < self.high if self.high_open else value <= self.high
+        )
         if not math.isfinite(value):
             return f"must be finite and {self.interval}", False
         if not inside:
@@ -107,14 +111,22 @@ def integer(default: int, low: int, high: float = math.inf, note: str = "") -> A
     return _field(default, Rule("int", low, high, note=note))
 
 
-def real(default: float, low: float, high: float, *, low_open: bool = False,
-         high_open: bool = False, note: str = "") -> Any:
+def real(
+    default: float,
+    low: float,
+    high: float,
+    *,
+    low_open: bool = False,
+    high_open: bool = False,
+    note: str = "",
+) -> Any:
     """A field that holds one finite number; a leaf, so that values can be stacked."""
     return _field(default, Rule("float", low, high, low_open, high_open, note=note))
 
 
-def per_item(default: float, low: float, high: float, *, high_open: bool = False,
-             note: str = "") -> Any:
+def per_item(
+    default: float, low: float, high: float, *, high_open: bool = False, note: str = ""
+) -> Any:
     """A field that holds one finite number for all items, or a tuple with one for each."""
     return _field(default, Rule("items", low, high, False, high_open, note=note))
 
@@ -250,13 +262,18 @@ def config(cls: _C) -> _C:
         if args:
             raise ConfigTypeError(
                 f"{cls.__name__}({shown(args[0])}, ...): takes keyword arguments only; "
-                f"write {next(iter(cls.rules()))}=...")
-        unknown = [_unknown(cls, k) for k in given if k not in cls.rules() and k not in cls.aliases()]
+                f"write {next(iter(cls.rules()))}=..."
+            )
+        unknown = [
+            _unknown(cls, k) for k in given if k not in cls.rules() and k not in cls.aliases()
+        ]
         if unknown:
             raise ConfigError("\n".join(unknown))
         for name, (target, convert) in cls.aliases().items():
             if name in given and target in given:
-                raise ConfigError(f"{name}={shown(given[name])}: {target} is given as well; give one")
+                raise ConfigError(
+                    f"{name}={shown(given[name])}: {target} is given as well; give one"
+                )
             if name in given:
                 given[target] = convert(given.pop(name))
         plain_init(self, **given)
@@ -269,7 +286,8 @@ def config(cls: _C) -> _C:
 def _unknown(cls: type[Config], name: str) -> str:
     known = [*cls.rules(), *cls.aliases()]
     return f"{name}: unknown field of {cls.__name__}; {did_you_mean(name, known)}fields: " + (
-        ", ".join(known))
+        ", ".join(known)
+    )
 
 
 def _plain(value: Any, rule: Rule) -> Any:

@@ -11,8 +11,9 @@ import os
 import sys
 from pathlib import Path
 
-# One thread for each operation: operations of toy models are too small to share, and with 8 threads the
-# same training takes twice the processor time. Sweeps use the cores instead, one device on each.
+# One thread for each operation: operations of toy models are too small to share, and with 8 threads
+# the same training takes twice the processor time. Sweeps use the cores instead, one device on
+# each.
 THREAD_POOL = "1"
 MAX_DEVICES = 8
 

@@ -1,8 +1,8 @@
 """The errors that toylab raises on purpose, each with a text that says what to write instead.
 
 A message reads `<name>=<value>: <what is allowed, or why>`, one line for each violation, and is the
-same in Python, on the command line and in the app. All of them are raised before anything is compiled
-or allocated, except `DivergedError`, which reports what a finished run has recorded.
+same in Python, on the command line and in the app. All of them are raised before anything is
+compiled or allocated, except `DivergedError`, which reports what a finished run has recorded.
 """
 
 from __future__ import annotations

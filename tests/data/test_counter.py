@@ -55,7 +55,11 @@ def test_neighbours_are_independent(seed, lag):
 def test_consecutive_forks_are_independent(seed):
     """The streams of consecutive training steps, and a stream and its own fork."""
     words = words_of(seed)
-    streams = [words, *(counter.fork(words, step) for step in range(6)), counter.fork(counter.fork(words, 1), 1)]
+    streams = [
+        words,
+        *(counter.fork(words, step) for step in range(6)),
+        counter.fork(counter.fork(words, 1), 1),
+    ]
     u = [np.asarray(counter.uniform(w, (2**17,)), np.float64) for w in streams]
     for a, b in zip(u[:-1], u[1:], strict=True):
         cells = (a * 32).astype(int) * 32 + (b * 32).astype(int)
@@ -64,10 +68,14 @@ def test_consecutive_forks_are_independent(seed):
 
 def test_first_draws_of_many_streams_are_uniform():
     words = words_of(0)
-    first = jax.vmap(lambda step: counter.uniform(counter.fork(words, step), (3,)))(jnp.arange(2**17))
+    first = jax.vmap(lambda step: counter.uniform(counter.fork(words, step), (3,)))(
+        jnp.arange(2**17)
+    )
     for column in np.asarray(first, np.float64).T:
         assert stats.kstest(column, "uniform").pvalue > LEVEL
-    assert np.abs(np.corrcoef(np.asarray(first, np.float64).T) - np.eye(3)).max() < 5 / np.sqrt(2**17)
+    assert np.abs(np.corrcoef(np.asarray(first, np.float64).T) - np.eye(3)).max() < 5 / np.sqrt(
+        2**17
+    )
 
 
 @pytest.mark.parametrize("bit", range(32))

@@ -28,7 +28,9 @@ def test_polynomials_of_two_features_are_integrated_exactly():
     pair = rule.members == 3
     x, share = rule.x[pair].astype(float), rule.share[pair]
     for a, b in [(0, 0), (1, 0), (1, 1), (2, 1), (2, 2)]:
-        assert share @ (x[:, 0] ** a * x[:, 1] ** b) == pytest.approx(1 / (a + 1) / (b + 1), abs=1e-6)
+        assert share @ (x[:, 0] ** a * x[:, 1] ** b) == pytest.approx(
+            1 / (a + 1) / (b + 1), abs=1e-6
+        )
 
 
 def test_the_kink_of_an_antipodal_pair_is_integrated_exactly():
@@ -60,7 +62,9 @@ def test_more_nodes_come_closer():
     assert error(16384) < error(1024) / 4 < error(64) / 16
 
 
-@pytest.mark.parametrize("grouping", ["independent", "correlated", "anticorrelated", "hierarchical"])
+@pytest.mark.parametrize(
+    "grouping", ["independent", "correlated", "anticorrelated", "hierarchical"]
+)
 @pytest.mark.parametrize("values", ["uniform", "binary", "signed"])
 def test_expectations_agree_with_a_million_samples(grouping, values):
     features = Features(jnp.asarray([0.3, 0.2, 0.4, 0.1]), values, grouping, 2)

@@ -31,16 +31,25 @@ def brute_force_probability(grouping, active, density, size):
             total *= np.prod([q if a else 1 - q for a, q in zip(on, p, strict=True)])
         elif grouping == "correlated":  # a uniform draw u; feature i is active iff u < p_i
             edges = sorted({0.0, 1.0, *p})
-            total *= sum(hi - lo for lo, hi in zip(edges[:-1], edges[1:], strict=True)
-                         if all(a == ((lo + hi) / 2 < q) for a, q in zip(on, p, strict=True)))
+            total *= sum(
+                hi - lo
+                for lo, hi in zip(edges[:-1], edges[1:], strict=True)
+                if all(a == ((lo + hi) / 2 < q) for a, q in zip(on, p, strict=True))
+            )
         elif grouping == "anticorrelated":
             count = sum(on)
-            total *= 1 - sum(p) if count == 0 else sum(q for a, q in zip(on, p, strict=True) if a) * (count == 1)
+            total *= (
+                1 - sum(p)
+                if count == 0
+                else sum(q for a, q in zip(on, p, strict=True) if a) * (count == 1)
+            )
         else:
             if not on[0]:
                 total *= (1 - p[0]) * (not any(on[1:]))
             else:
-                total *= p[0] * np.prod([q if a else 1 - q for a, q in zip(on[1:], p[1:], strict=True)])
+                total *= p[0] * np.prod(
+                    [q if a else 1 - q for a, q in zip(on[1:], p[1:], strict=True)]
+                )
     return total
 
 

@@ -2,7 +2,6 @@
 
 import functools
 
-import jax
 import numpy as np
 import pytest
 
@@ -24,8 +23,12 @@ PENTAGON = SuperpositionConfig(n_features=5, n_hidden=2, density=0.05)
 def monte_carlo(W, b, config, n=10**6, seed=99):
     """(mean, standard error) of the loss from numpy's own generator, independent features only."""
     rng = np.random.default_rng(seed)
-    x = rng.uniform(size=(n, config.n_features)) * (rng.uniform(size=(n, config.n_features)) < config.density)
-    error = x - np.maximum(x @ np.asarray(W, float).T @ np.asarray(W, float) + np.asarray(b, float), 0)
+    x = rng.uniform(size=(n, config.n_features)) * (
+        rng.uniform(size=(n, config.n_features)) < config.density
+    )
+    error = x - np.maximum(
+        x @ np.asarray(W, float).T @ np.asarray(W, float) + np.asarray(b, float), 0
+    )
     losses = (error**2 * config.importances).mean(axis=1)
     return losses.mean(), losses.std() / np.sqrt(n)
 
@@ -45,17 +48,27 @@ def test_five_sparse_features_make_a_regular_pentagon(pentagon):
 
 
 def test_exact_loss_agrees_with_a_million_samples(pentagon):
-    for config in (PENTAGON, PENTAGON.replace(density=0.5, importance_decay=0.7), PENTAGON.replace(sparsity=0.0)):
+    for config in (
+        PENTAGON,
+        PENTAGON.replace(density=0.5, importance_decay=0.7),
+        PENTAGON.replace(sparsity=0.0),
+    ):
         result = pentagon if config is PENTAGON else superposition.solve(config, 0)
         mean, error = monte_carlo(result.model.W, result.model.b, config)
-        assert float(expected_loss(result.model.W, result.model.b, config)) == pytest.approx(mean, abs=3 * error)
+        assert float(expected_loss(result.model.W, result.model.b, config)) == pytest.approx(
+            mean, abs=3 * error
+        )
 
 
 @pytest.mark.parametrize(("n_features", "below", "above"), [(5, 0.222, 0.228), (6, 0.065, 0.071)])
 def test_where_the_polygon_drops_a_corner(n_features, below, above):
     """The pentagon wins below density 0.225 +- 0.003 and the hexagon below 0.068 +- 0.003."""
     config = SuperpositionConfig(n_features=n_features, n_hidden=2)
-    best = sweep(functools.partial(superposition.solve, n_starts=128), grid(config, density=[below, above]), 0)
+    best = sweep(
+        functools.partial(superposition.solve, n_starts=128),
+        grid(config, density=[below, above]),
+        0,
+    )
     assert n_represented(best.model.W).tolist() == [n_features, n_features - 1]
 
 
@@ -78,12 +91,17 @@ def test_antipodal_pair_has_its_closed_form_loss():
 
 def test_linear_models_keep_the_most_important_features():
     """PCA: the rest is lost, and each lost feature costs importance * Var x, with p/3 - p^2/4."""
-    config = SuperpositionConfig(n_features=5, n_hidden=2, density=0.3, importance_decay=0.7, activation="linear")
+    config = SuperpositionConfig(
+        n_features=5, n_hidden=2, density=0.3, importance_decay=0.7, activation="linear"
+    )
     result = superposition.solve(config, 0)
     variance = 0.3 / 3 - 0.3**2 / 4
-    assert float(result.loss) == pytest.approx(variance * sum(0.7**i for i in (2, 3, 4)) / 5, rel=1e-3)
+    assert float(result.loss) == pytest.approx(
+        variance * sum(0.7**i for i in (2, 3, 4)) / 5, rel=1e-3
+    )
     gram = np.asarray(result.model.W).T @ np.asarray(result.model.W)
-    np.testing.assert_allclose(gram, np.diag([1, 1, 0, 0, 0]), atol=0.01)
+    # The loss is flat to second order: 1e-3 of it allows sqrt(1e-3) in the weights.
+    np.testing.assert_allclose(gram, np.diag([1, 1, 0, 0, 0]), atol=np.sqrt(1e-3))
 
 
 def test_training_reaches_what_the_solver_finds(pentagon):
@@ -122,35 +140,67 @@ def test_no_steps_give_the_untrained_model():
 
 def test_divergence_names_its_step_alone_and_is_stored_in_a_sweep():
     """Each step multiplies the weights by 1 - learning_rate * weight_decay = -99 until float32 overflows."""
-    config = PENTAGON.replace(learning_rate=10.0, weight_decay=10.0, n_steps=400, schedule="constant",
-                              activation="linear")
+    config = PENTAGON.replace(
+        learning_rate=10.0, weight_decay=10.0, n_steps=400, schedule="constant", activation="linear"
+    )
     with pytest.raises(DivergedError) as caught:
         superposition.run(config, 0)
-    swept = sweep(superposition.run, [config, PENTAGON.replace(n_steps=400, activation="linear")], 0)
+    swept = sweep(
+        superposition.run, [config, PENTAGON.replace(n_steps=400, activation="linear")], 0
+    )
     steps = swept.first_bad_step.tolist()
     assert steps[0] >= 0
     assert steps[1] == -1
-    assert str(caught.value).startswith("learning_rate=10: the loss or its gradient stopped being finite at step ")
+    assert str(caught.value).startswith(
+        "learning_rate=10: the loss or its gradient stopped being finite at step "
+    )
     assert config.to_json() in str(caught.value)
     assert np.isfinite(np.asarray(swept.model.W)).all()
 
 
-@pytest.mark.parametrize(("call", "text"), [
-    (lambda: superposition.solve(PENTAGON.replace(n_features=9), 0),
-     "n_features=9: solve enumerates all active sets and takes at most 8 features; "
-     "use toylab.superposition.run, which samples"),
-    (lambda: expected_loss(np.zeros((2, 9)), np.zeros(9), PENTAGON.replace(n_features=9)),
-     "n_features=9: expected_loss enumerates all active sets and takes at most 8 features; "
-     "use toylab.superposition.run, which samples"),
-    (lambda: expected_loss(np.zeros((2, 4)), np.zeros(5), PENTAGON),
-     "W, b=shapes (2, 4), (5,): must be [n_hidden, 5] and [5] for n_features=5"),
-    (lambda: superposition.solve(PENTAGON, 0, n_starts=0), "n_starts=0: must be an integer in 1..4096"),
-    (lambda: superposition.run(PENTAGON, 0, n_starts=True), "n_starts=True: must be an integer in 1..4096"),
-    (lambda: superposition.run(PENTAGON, 0, n_records=-1), "n_records=-1: must be an integer in 0..1000"),
-    (lambda: superposition.run(PENTAGON.replace(n_hidden=0), 0), "n_hidden=0: must be an integer in 1..4096"),
-    (lambda: sample_features(PENTAGON, 0, 0), "n=0: must be an integer in 1..13421772 for n_features=5"),
-    (lambda: sample_features(PENTAGON, 0, 2.0), "n=2.0: must be an integer in 1..13421772 for n_features=5"),
-])
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda: superposition.solve(PENTAGON.replace(n_features=9), 0),
+            "n_features=9: solve enumerates all active sets and takes at most 8 features; "
+            "use toylab.superposition.run, which samples",
+        ),
+        (
+            lambda: expected_loss(np.zeros((2, 9)), np.zeros(9), PENTAGON.replace(n_features=9)),
+            "n_features=9: expected_loss enumerates all active sets and takes at most 8 features; "
+            "use toylab.superposition.run, which samples",
+        ),
+        (
+            lambda: expected_loss(np.zeros((2, 4)), np.zeros(5), PENTAGON),
+            "W, b=shapes (2, 4), (5,): must be [n_hidden, 5] and [5] for n_features=5",
+        ),
+        (
+            lambda: superposition.solve(PENTAGON, 0, n_starts=0),
+            "n_starts=0: must be an integer in 1..4096",
+        ),
+        (
+            lambda: superposition.run(PENTAGON, 0, n_starts=True),
+            "n_starts=True: must be an integer in 1..4096",
+        ),
+        (
+            lambda: superposition.run(PENTAGON, 0, n_records=-1),
+            "n_records=-1: must be an integer in 0..1000",
+        ),
+        (
+            lambda: superposition.run(PENTAGON.replace(n_hidden=0), 0),
+            "n_hidden=0: must be an integer in 1..4096",
+        ),
+        (
+            lambda: sample_features(PENTAGON, 0, 0),
+            "n=0: must be an integer in 1..13421772 for n_features=5",
+        ),
+        (
+            lambda: sample_features(PENTAGON, 0, 2.0),
+            "n=2.0: must be an integer in 1..13421772 for n_features=5",
+        ),
+    ],
+)
 def test_bad_calls_are_refused(call, text):
     with pytest.raises(ConfigError) as caught:
         call()
@@ -165,6 +215,10 @@ def test_public_samples_are_rows():
 
 def test_results_have_the_documented_shapes():
     result = superposition.solve(PENTAGON.replace(n_hidden=3, n_features=4), 0, n_starts=3)
-    shapes = jax.tree.map(np.shape, result._replace(config=None))
-    assert (shapes.model.W[...], shapes.start_losses, shapes.loss) == ((3, 4), (3,), ())
+    assert (result.model.W.shape, result.model.b.shape) == ((3, 4), (4,))
+    assert (result.start_losses.shape, result.loss.shape, result.first_bad_step.shape) == (
+        (3,),
+        (),
+        (),
+    )
     assert result.config == PENTAGON.replace(n_hidden=3, n_features=4)

@@ -13,12 +13,14 @@ import jax
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy import stats
 
-from toylab import SuperpositionConfig, SuperpositionResult, grid
+from toylab import SuperpositionConfig, SuperpositionResult, grid, superposition
 from toylab.errors import ConfigError
 from toylab.figures.book import BOOK, parameters, run_book, select
 from toylab.figures.entry import Check, Entry
 from toylab.figures.gallery import inline_svg
+from toylab.figures.learning import Attacks, Learning
 from toylab.figures.packing import RandomDirections
 from toylab.figures.starts import Branches
 from toylab.figures.style import caption, new_figure, read_metadata, styled
@@ -26,9 +28,14 @@ from toylab.figures.superposition import Comparison
 from toylab.figures.superposition_evidence import (
     Directions,
     Recipe,
+    attacked,
     branched,
     compared,
+    level_share,
     made,
+    plateau_share,
+    rank_correlation,
+    recorded,
 )
 
 
@@ -241,10 +248,17 @@ def untrained(e: Entry, build: Callable[..., SuperpositionResult]) -> Any:
         return RandomDirections(e.config.n_features, np.array(e.config.n_hidden),
                                 cosines.astype(np.float32))
     found = build(e.config.config, min(e.config.n_starts, 8))
+    rng = np.random.default_rng(1)
+    if e.compute is recorded:
+        config = e.config.config
+        W = rng.normal(size=(40, config.n_hidden, config.n_features))
+        return Learning(config, np.arange(1, 41), W, rng.uniform(1, 2, 40))
+    if e.compute is attacked:
+        return Attacks(np.geomspace(0.1, 1, 9), np.linspace(3, 1, 9), rng.uniform(0, 3, 9))
     if e.compute is compared:
         return Comparison(found, found)
     if e.compute is branched:
-        losses = np.random.default_rng(1).uniform(1, 1.1, (9, len(found.loss)))
+        losses = rng.uniform(1, 1.1, (9, len(found.loss)))
         n = e.config.config.config.n_features
         return Branches(n, 2, np.array(e.config.config.axes[0][1]), losses,
                         np.where(losses < 1.05, n, n - 1))
@@ -269,8 +283,6 @@ def test_every_entry_draws_and_measures_its_kind_of_data(
 
 def test_recipes_are_run_as_they_say() -> None:
     config = SuperpositionConfig(n_features=2, n_hidden=1, n_steps=2, batch_size=4)
-    from toylab import superposition
-
     alone = made(Recipe(config, 2, superposition.run), jax.random.key(0))
     assert alone.start_losses.shape == (2,)
     plan = grid(config, density=[0.5, 1.0])
@@ -284,6 +296,59 @@ def test_recipes_are_run_as_they_say() -> None:
     with pytest.raises(TypeError) as error:
         compared(Recipe(config), jax.random.key(0))
     assert str(error.value) == "recipe.config: must be a Grid, got SuperpositionConfig"
+
+
+def test_an_attack_on_a_projection_and_on_a_pair(
+        result: Callable[..., SuperpositionResult]) -> None:
+    """A step of 0.1 along a feature costs 0.01 in its output; along a pair (1, -1)/√2 it moves the
+    hidden value by 0.1 √2, which costs 0.02 as long as both features are silent."""
+    config = SuperpositionConfig(n_features=2, n_hidden=2, sparsity=0.999)
+
+    def rise(W: Any) -> float:
+        return float(attacked(Recipe(config, 1, lambda *_, **__: result(config, W)),
+                              jax.random.key(0)).rise[0])
+
+    assert rise([[1.0, 0.0], [0.0, 1.0]]) == pytest.approx(1.0, abs=1e-3)
+    assert rise([[1.0, -1.0], [0.0, 0.0]]) == pytest.approx(2.0, abs=0.02)
+    assert rise([[0.0, 0.0], [0.0, 0.0]]) == 0.0
+    unequal = config.replace(importance=(1.0, 0.5))
+    found = attacked(Recipe(unequal, 1, lambda *_, **__: result(unequal, np.eye(2))),
+                     jax.random.key(0))
+    assert found.rise[0] == pytest.approx(1.0, abs=1e-3)
+    assert (found.density[0], found.features_per_dim[0]) == (pytest.approx(0.001), 1.0)
+
+
+def test_a_recorded_training_is_scored_on_the_same_examples() -> None:
+    config = SuperpositionConfig(n_features=2, n_hidden=1, n_steps=200, batch_size=4)
+    learning = recorded(Recipe(config, 1, superposition.run), jax.random.key(0))
+    assert learning.step.tolist() == list(range(2, 201, 2))
+    assert learning.W.shape == (100, 1, 2)
+    assert learning.loss[-1] < learning.loss[0]
+    plan = grid(config, density=[0.5, 1.0])
+    with pytest.raises(TypeError) as error:
+        recorded(Recipe(plan), jax.random.key(0))
+    assert str(error.value) == "recipe.config: must be a config, got Grid"
+
+
+def test_shares_of_levels_and_plateaus(result: Callable[..., SuperpositionResult]) -> None:
+    config = SuperpositionConfig(n_features=2, n_hidden=2)
+    pair, bent = [[1.0, -1.0], [0.0, 0.0]], [[1.0, 0.8], [0.0, 0.6]]  # D = 1/2 and 1/1.64 = 0.61
+    weak = [[1.0, 0.0], [0.0, 0.4]]  # one kept feature, alone
+    learning = Learning(config, np.arange(4), np.array([bent, pair, weak, bent]), np.zeros(4))
+    assert level_share(learning, 0.0, 0.5) == 0.5
+    assert level_share(learning, 0.5, 1.0) == pytest.approx(1 / 3)
+    plan = grid(config, density=[0.1, float(np.sqrt(0.1)), 1.0])
+    # m/|W|² is 1/2, 1/2 and 1: within 10 % over half the range and a tenth of the other half.
+    norms = np.array([2.0, 2.0, np.sqrt(2.0)])[:, None, None] / np.sqrt(2)
+    found = result(plan, norms * np.eye(2)[None])
+    assert plateau_share(found) == pytest.approx(0.55, abs=2e-3)
+
+
+def test_rank_correlation_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(0)
+    attacks = Attacks(np.ones(9), rng.normal(size=9), rng.normal(size=9))
+    expected, _ = stats.spearmanr(attacks.features_per_dim, attacks.rise)
+    assert rank_correlation(attacks) == pytest.approx(expected)
 
 
 def test_a_real_entry_holds(tmp_path: Path) -> None:

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle, StepPatch
 from scipy import stats
 
 from toylab import SuperpositionConfig, SuperpositionResult, grid
 from toylab.errors import ConfigError
 from toylab.figures.cells import cells, density_of, spaced, sweep_of
 from toylab.figures.geometry import hidden_geometry, shape_of
+from toylab.figures.learning import Attacks, Learning, learning_curves, vulnerability
 from toylab.figures.maps import phase_diagram, phase_map, sweep_map
 from toylab.figures.packing import RandomDirections, random_directions
 from toylab.figures.starts import (
@@ -47,6 +50,15 @@ SQUARE = np.array([0.017582, 0.018590, 0.019100, 0.019614, 0.020651])
 def five(values: Any) -> np.ndarray:
     """An independent rounding to five significant digits."""
     return np.vectorize(lambda value: float(f"{value:.5g}"))(np.asarray(values, float))
+
+
+def numbers(values: Any) -> list[Any]:
+    """What an artist holds, as plain numbers; its accessors promise less than they return."""
+    return np.asarray(values).tolist()
+
+
+def rectangles(axes: Axes) -> list[Rectangle]:
+    return [patch for patch in axes.patches if isinstance(patch, Rectangle)]
 
 
 def points(axes: Axes, index: int = 0) -> np.ndarray:
@@ -146,9 +158,9 @@ def test_gram_figure_draws_the_gram_matrix_bias_and_norms(result: Build) -> None
     config = SuperpositionConfig(n_features=3)
     matrix, bias, bars = gram_and_bias(result(config, W, b)).axes[:3]
     expected = [[1.0, -0.5, 0.25], [-0.5, 1.25, -1.625], [0.25, -1.625, 2.3125]]
-    assert matrix.images[0].get_array().tolist() == expected
-    assert bias.images[0].get_array().ravel().tolist() == [-0.12346, 0.2, 0.0]
-    widths = [patch.get_width() for patch in bars.patches]
+    assert numbers(matrix.images[0].get_array()) == expected
+    assert np.ravel(numbers(bias.images[0].get_array())).tolist() == [-0.12346, 0.2, 0.0]
+    widths = [patch.get_width() for patch in rectangles(bars)]
     assert widths == five([1.0, np.sqrt(1.25), np.sqrt(2.3125)]).tolist()
     low, high = matrix.images[0].get_clim()
     assert low == -high == -2.3125
@@ -162,19 +174,21 @@ def test_linear_stands_before_the_relu_models(random_result: Build) -> None:
     assert [axes.get_title(loc="left") for axes in heat] == [
         "linear, any density", "ReLU, density 1", "ReLU, density 0.1"]
     W = five(np.asarray(linear.model.W[...])[0])
-    np.testing.assert_allclose(heat[0].images[0].get_array(), W.T @ W, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(numbers(heat[0].images[0].get_array()), W.T @ W, rtol=1e-4,
+                               atol=1e-6)
 
 
 def test_feature_bars_of_a_pentagon(result: Build, polygon: Polygon) -> None:
     figure = feature_bars(result(SuperpositionConfig(), polygon(5, 5)))
     interference, closest, share = figure.axes
-    heights = [[patch.get_height() for patch in axes.patches] for axes in figure.axes]
+    heights = [[bar.get_height() for bar in rectangles(axes)] for axes in figure.axes]
     assert heights[0] == pytest.approx([np.sqrt(1.5)] * 5, abs=1e-4)  # sqrt(n/m - 1): a tight frame
     assert heights[1] == pytest.approx([np.cos(np.pi / 5)] * 5, abs=1e-4)
     assert heights[2] == pytest.approx([0.4] * 5, abs=1e-4)
-    assert interference.lines[0].get_ydata()[0] == five(np.sqrt(1.5))
-    assert closest.lines[0].get_ydata()[0] == five(np.sqrt(3 / 8))  # Welch: (5-2)/(2·4)
-    assert {line.get_ydata()[0] for line in share.lines} == {1, 3 / 4, 2 / 3, 1 / 2, 2 / 5, 3 / 8}
+    assert numbers(interference.lines[0].get_ydata())[0] == five(np.sqrt(1.5))
+    assert numbers(closest.lines[0].get_ydata())[0] == five(np.sqrt(3 / 8))  # Welch: (5-2)/(2·4)
+    levels = {numbers(line.get_ydata())[0] for line in share.lines}
+    assert levels == {1, 3 / 4, 2 / 3, 1 / 2, 2 / 5, 3 / 8}
     assert figure.get_suptitle() == "5 of 5 features share 2 dimensions"
 
 
@@ -183,8 +197,8 @@ def test_dimensionality_is_drawn_over_inverse_density(random_result: Build) -> N
     above, below = dimensionality_against_density(found).axes
     W = np.asarray(found.model.W[...], float)
     order = [2, 0, 1]  # by density
-    assert above.lines[0].get_xdata().tolist() == [8, 2, 1]
-    np.testing.assert_allclose(above.lines[0].get_ydata(),
+    assert numbers(above.lines[0].get_xdata()) == [8, 2, 1]
+    np.testing.assert_allclose(numbers(above.lines[0].get_ydata()),
                                [2 / np.sum(W[i] ** 2) for i in order], rtol=2e-4)
     drawn = points(below)
     assert drawn[:, 0].tolist() == [8] * 4 + [2] * 4 + [1] * 4
@@ -215,8 +229,8 @@ def test_phase_diagram_draws_categories_ratios_and_the_published_boundary(result
     figure = phase_diagram(found)
     left, right = figure.axes[:2]
     drawn = [next(c for c in axes.collections if isinstance(c, QuadMesh)) for axes in (left, right)]
-    assert drawn[0].get_array().tolist() == field.found.tolist()
-    assert drawn[1].get_array().tolist() == field.ratio.tolist()
+    assert numbers(drawn[0].get_array()) == field.found.tolist()
+    assert numbers(drawn[1].get_array()) == field.ratio.tolist()
     assert "83.3 %" in figure.get_suptitle()
     lines = np.concatenate([path.vertices for c in left.collections if not isinstance(c, QuadMesh)
                             for path in c.get_paths()])
@@ -237,9 +251,9 @@ def test_sweep_map_draws_the_asked_quantity_over_the_asked_axes(random_result: B
     plan = grid(SuperpositionConfig(n_features=4), n_hidden=[1, 2, 3], sparsity=[0.5, 0.75])
     found = random_result(plan)
     image = sweep_map(found, "loss").axes[0].images[0]
-    assert image.get_array().tolist() == five(found.loss).tolist()
+    assert numbers(image.get_array()) == five(found.loss).tolist()
     axes = sweep_map(found, "loss", x="n_hidden", y="sparsity").axes[0]
-    assert axes.images[0].get_array().tolist() == five(found.loss).T.tolist()
+    assert numbers(axes.images[0].get_array()) == five(found.loss).T.tolist()
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("n_hidden", "density")
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "3"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["0.5", "0.25"]
@@ -252,7 +266,7 @@ def test_sweep_map_measures_models(result: Build) -> None:
     found = result(plan, [[[1.0, -1.0, 0.0]], [[2.0, 0.0, 0.0]]])
 
     def drawn(quantity: Any) -> list[float]:
-        return sweep_map(found, quantity).axes[0].images[0].get_array().ravel().tolist()
+        return np.ravel(numbers(sweep_map(found, quantity).axes[0].images[0].get_array())).tolist()
 
     assert drawn("n_represented") == [2, 1]
     assert drawn("mean_interference") == [1, 0]
@@ -264,8 +278,8 @@ def test_sweep_map_holds_further_axes_at_their_first_value(random_result: Build)
     plan = grid(SuperpositionConfig(n_features=4), n_steps=[1, 2], density=[0.5, 1.0],
                 n_hidden=[1, 2, 3])
     found = random_result(plan)
-    drawn = sweep_map(found, "loss", y="density").axes[0].images[0].get_array()
-    assert drawn.tolist() == five(found.loss)[0].tolist()
+    drawn = numbers(sweep_map(found, "loss", y="density").axes[0].images[0].get_array())
+    assert drawn == five(found.loss)[0].tolist()
 
 
 def test_sweep_map_refuses_unknown_names(random_result: Build) -> None:
@@ -296,10 +310,12 @@ def test_success_rate_counts_starts_within_one_percent(random_result: Build) -> 
     starts = np.array([[1.0, 1.009, 1.02, 2.0], [3.0, 3.0, 3.0, 3.6]])
     figure = success_rate(found._replace(start_losses=starts))
     left, right = figure.axes
-    data = left.containers[0].lines[0]
-    assert data.get_xdata().tolist() == [0.1, 1.0]
-    assert data.get_ydata().tolist() == [50.0, 75.0]
-    ranks = [line.get_ydata().tolist() for line in right.lines]
+    [bars] = left.containers
+    assert isinstance(bars, ErrorbarContainer)
+    data = bars.lines[0]
+    assert numbers(data.get_xdata()) == [0.1, 1.0]
+    assert numbers(data.get_ydata()) == [50.0, 75.0]
+    ranks = [numbers(line.get_ydata()) for line in right.lines]
     assert ranks == [pytest.approx([0, 0.9, 2, 100]), pytest.approx([0, 0, 0, 20])]
     assert figure.get_suptitle() == "5 features in 2: 50 to 75 % of single starts find the best"
 
@@ -312,9 +328,9 @@ def test_the_crossing_of_known_optima_is_where_it_was_published() -> None:
     left, right = figure.axes
     floor = np.minimum(PENTAGON, SQUARE)
     for line, losses in zip(left.lines, (PENTAGON, SQUARE), strict=False):
-        np.testing.assert_allclose(line.get_ydata(), 100 * (losses / floor - 1), rtol=1e-4)
-    assert left.lines[2].get_xdata()[0] == five(branches.crossing())
-    assert [line.get_ydata().tolist() for line in right.lines] == [[50.0] * 5] * 2
+        np.testing.assert_allclose(numbers(line.get_ydata()), 100 * (losses / floor - 1), rtol=1e-4)
+    assert numbers(left.lines[2].get_xdata())[0] == five(branches.crossing())
+    assert [numbers(line.get_ydata()) for line in right.lines] == [[50.0] * 5] * 2
     assert figure.get_suptitle() == "5 features in 2: the best geometry changes at density 0.225"
 
 
@@ -333,9 +349,9 @@ def test_one_varied_feature_is_drawn_against_its_relative_density(result: Build)
     W = np.array([[[0.0, 1.0]], [[-0.9, 1.0]], [[-1.0, 1.0]]])
     axes = density_of_one_feature(result(plan, W)).axes[0]
     others, varied = axes.lines
-    assert varied.get_xdata().tolist() == pytest.approx([0.1, 1, 2])
-    assert varied.get_ydata().tolist() == pytest.approx([0, 0.9, 1])
-    assert others.get_ydata().tolist() == [1, 1, 1]
+    assert numbers(varied.get_xdata()) == pytest.approx([0.1, 1, 2])
+    assert numbers(varied.get_ydata()) == pytest.approx([0, 0.9, 1])
+    assert numbers(others.get_ydata()) == [1, 1, 1]
 
 
 def test_random_directions_are_drawn_with_their_bounds() -> None:
@@ -343,15 +359,45 @@ def test_random_directions_are_drawn_with_their_bounds() -> None:
     cosines = np.clip(rng.normal(size=(2, 45)) / np.array([[2.0], [10.0]]), -1, 1)
     data = RandomDirections(10, np.array([4, 100]), cosines.astype(np.float32))
     left, right = random_directions(data).axes
-    values, edges, _ = left.patches[0].get_data()
+    outline = left.patches[0]
+    assert isinstance(outline, StepPatch)
+    values, edges, _ = outline.get_data()
     assert np.sum(values * np.diff(edges)) == pytest.approx(1.0, abs=1e-4)
     drawn = {line.get_label(): line for line in right.lines}
     expected = five(np.abs(cosines.astype(np.float32)).max(axis=1))
-    assert drawn["random, drawn"].get_ydata().tolist() == expected.tolist()
+    assert numbers(drawn["random, drawn"].get_ydata()) == expected.tolist()
     d, bound = (np.asarray(a) for a in drawn["Welch bound"].get_data())
     np.testing.assert_allclose(bound, np.sqrt(np.maximum(10 - d, 0) / (d * 9)), rtol=1e-4)
     guaranteed = np.asarray(drawn["guaranteed (JL)"].get_ydata())
     np.testing.assert_allclose(guaranteed, np.minimum(2 * np.sqrt(np.log(10) / d), 1), rtol=1e-4)
+
+
+def test_learning_curves_draw_every_feature_and_the_loss() -> None:
+    rng = np.random.default_rng(0)
+    W = rng.normal(size=(3, 2, 4))
+    config = SuperpositionConfig(n_features=4)
+    data = Learning(config, np.array([10, 100, 1000]), W, np.array([0.3, 0.2, 0.123456]))
+    above, below = learning_curves(data).axes
+    drawn = np.array([line.get_ydata() for line in above.lines[:4]])
+    np.testing.assert_allclose(drawn, np.array([dimensionality(one) for one in W]).T, rtol=1e-4)
+    assert numbers(below.lines[0].get_ydata()) == [0.3, 0.2, 0.12346]
+    assert numbers(below.lines[0].get_xdata()) == [10, 100, 1000]
+
+
+def test_vulnerability_is_drawn_beside_the_features_per_dimension() -> None:
+    data = Attacks(np.array([1.0, 0.25]), np.array([1.0, 2.0]), np.array([1.0, 1.9]))
+    left, right = vulnerability(data).axes
+    assert numbers(left.lines[0].get_xydata()) == [[1, 1], [4, 1.9]]
+    assert numbers(left.lines[1].get_xydata()) == [[1, 1], [4, 2]]
+    assert points(right).tolist() == [[1, 1], [2, 1.9]]
+
+
+def test_learning_and_attacks_without_numbers_are_drawn() -> None:
+    config = SuperpositionConfig(n_features=1, n_hidden=1)
+    one = Learning(config, np.array([5]), np.zeros((1, 1, 1)), np.array([np.nan]))
+    assert title_fits(learning_curves(one))
+    odd = Attacks(np.array([0.5]), np.array([np.inf]), np.array([np.nan]))
+    assert title_fits(vulnerability(odd))
 
 
 ODD = {

@@ -12,7 +12,7 @@ import pytest
 
 from toylab import ConfigError, SuperpositionConfig, cell_key, grid, superposition, sweep
 from toylab.errors import ConfigTypeError
-from toylab.experiments import superposition as module
+from toylab.experiments.sampled import TRAINER
 from toylab.training import sweep as sweep_module
 
 CONFIG = SuperpositionConfig(n_features=4, n_hidden=2, n_steps=30, batch_size=64)
@@ -33,7 +33,9 @@ def test_cells_are_the_lone_runs(run):
     g = grid(CONFIG, sparsity=[0.3, 0.9], importance_decay=[0.5, 0.9])
     whole = sweep(run, g, 7)
     for i, config in enumerate(g.configs):
-        assert bits(cell(whole, *np.unravel_index(i, g.shape))) == bits(run(config, cell_key(7, config)))
+        assert bits(cell(whole, *np.unravel_index(i, g.shape))) == bits(
+            run(config, cell_key(7, config))
+        )
 
 
 def test_order_neighbours_and_growth_change_nothing():
@@ -47,7 +49,7 @@ def test_sizes_share_one_program_and_keep_their_bits():
     sweep_module._compiled.cache_clear()
     g = grid(CONFIG, n_hidden=[1, 2, 3, 5], n_features=[3, 4, 8])
     whole = sweep(superposition.run, g, 0, devices=ONE)
-    stages = sweep_module._compiled(module._TRAINER, 1, tuple(ONE))
+    stages = sweep_module._compiled(TRAINER, 1, tuple(ONE))
     assert stages.advance._cache_size() == 1
     assert whole.model.W.shape == (4, 3, 5, 8)
     for index in [(0, 0), (2, 1), (3, 2)]:
@@ -63,10 +65,17 @@ def test_sizes_share_one_program_and_keep_their_bits():
 
 def test_most_changes_of_a_config_compile_nothing():
     superposition.run(CONFIG, 0)
-    stages = sweep_module._compiled(module._TRAINER, 1, tuple(ONE))
+    stages = sweep_module._compiled(TRAINER, 1, tuple(ONE))
     before = [stage._cache_size() for stage in stages]
-    for change in ({"n_steps": 17}, {"sparsity": (0.1, 0.2, 0.3, 0.4)}, {"learning_rate": 0.5}, {"n_hidden": 3},
-                   {"n_features": 7}, {"importance": (1, 2, 3, 4)}, {"weight_decay": 0.1}):
+    for change in (
+        {"n_steps": 17},
+        {"sparsity": (0.1, 0.2, 0.3, 0.4)},
+        {"learning_rate": 0.5},
+        {"n_hidden": 3},
+        {"n_features": 7},
+        {"importance": (1, 2, 3, 4)},
+        {"weight_decay": 0.1},
+    ):
         superposition.run(CONFIG.replace(**change), 1)
     assert [stage._cache_size() for stage in stages] == before
 
@@ -86,8 +95,13 @@ for run in (toylab.superposition.run, functools.partial(toylab.superposition.sol
 
 
 def hashes_on(n_devices):
-    done = subprocess.run([sys.executable, "-c", DEVICES.format(n=n_devices)], capture_output=True, text=True,
-                          check=True, env={**os.environ, "JAX_NUM_CPU_DEVICES": str(n_devices)})
+    done = subprocess.run(
+        [sys.executable, "-c", DEVICES.format(n=n_devices)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "JAX_NUM_CPU_DEVICES": str(n_devices)},
+    )
     return done.stdout.split()
 
 
@@ -101,14 +115,21 @@ def test_one_two_and_eight_devices_give_the_same_bits():
 def test_keys_belong_to_configs():
     assert cell_key(0, CONFIG) != cell_key(0, CONFIG.replace(sparsity=0.5))
     assert cell_key(0, CONFIG) != cell_key(1, CONFIG)
-    number = int(hashlib.sha256(f"SuperpositionConfig {CONFIG.to_json()}".encode()).hexdigest()[:8], 16)
+    number = int(
+        hashlib.sha256(f"SuperpositionConfig {CONFIG.to_json()}".encode()).hexdigest()[:8], 16
+    )
     assert cell_key(5, CONFIG) == jax.random.fold_in(jax.random.key(5), number)
 
 
 def test_progress_counts_up_to_the_whole():
     seen = []
-    sweep(superposition.run, [CONFIG, CONFIG.replace(sparsity=0.5)], 0, devices=ONE,
-          progress=lambda done, total: seen.append((done, total)))
+    sweep(
+        superposition.run,
+        [CONFIG, CONFIG.replace(sparsity=0.5)],
+        0,
+        devices=ONE,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
     assert {total for _, total in seen} == {len(seen)}
 
@@ -121,30 +142,40 @@ def test_progress_may_stop_the_work():
         superposition.run(CONFIG, 0, progress=stop)
 
 
-@pytest.mark.parametrize(("seed", "text"), [
-    (-1, "seed=-1: must be an integer in 0..4294967295"),
-    (2**32, "seed=4294967296: must be an integer in 0..4294967295"),
-    (1.5, "seed=1.5: must be an int or a JAX key, got float"),
-    ("a", "seed='a': must be an int or a JAX key, got str"),
-    (True, "seed=True: must be an int or a JAX key, got bool"),
-])
+@pytest.mark.parametrize(
+    ("seed", "text"),
+    [
+        (-1, "seed=-1: must be an integer in 0..4294967295"),
+        (2**32, "seed=4294967296: must be an integer in 0..4294967295"),
+        (1.5, "seed=1.5: must be an int or a JAX key, got float"),
+        ("a", "seed='a': must be an int or a JAX key, got str"),
+        (True, "seed=True: must be an int or a JAX key, got bool"),
+    ],
+)
 def test_bad_seeds_are_refused(seed, text):
-    for call in (lambda: superposition.run(CONFIG, seed), lambda: sweep(superposition.run, [CONFIG], seed),
-                 lambda: cell_key(seed, CONFIG)):
+    for call in (
+        lambda: superposition.run(CONFIG, seed),
+        lambda: sweep(superposition.run, [CONFIG], seed),
+        lambda: cell_key(seed, CONFIG),
+    ):
         with pytest.raises(ConfigError) as caught:
             call()
         assert str(caught.value) == text
 
 
 def test_seeds_and_keys_are_the_same_thing():
-    assert bits(superposition.solve(CONFIG, 3)) == bits(superposition.solve(CONFIG, jax.random.key(3)))
+    assert bits(superposition.solve(CONFIG, 3)) == bits(
+        superposition.solve(CONFIG, jax.random.key(3))
+    )
 
 
 def test_what_is_not_an_experiment_is_refused():
     with pytest.raises(ConfigTypeError) as caught:
         sweep(len, [CONFIG], 0)  # type: ignore[arg-type]
-    assert str(caught.value) == ("run=<built-in function len>: must be an Experiment, such as "
-                                 "toylab.superposition.run, or functools.partial of one with keywords")
+    assert str(caught.value) == (
+        "run=<built-in function len>: must be an Experiment, such as "
+        "toylab.superposition.run, or functools.partial of one with keywords"
+    )
 
 
 def test_empty_and_mixed_sweeps_are_refused():
@@ -153,4 +184,6 @@ def test_empty_and_mixed_sweeps_are_refused():
     assert str(caught.value) == "configs=[]: nothing to sweep"
     with pytest.raises(ConfigError) as caught:
         sweep(solve_two, grid(CONFIG, activation=["relu", "linear"]), 0)
-    assert str(caught.value) == ("configs: the cells give models of different kinds; sweep each kind by itself")
+    assert str(caught.value) == (
+        "configs: the cells give models of different kinds; sweep each kind by itself"
+    )

@@ -20,7 +20,9 @@ def numpy_adamw(x, n_steps, rate, decay, cosine):
         g = 2 * (x - 3.0)
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
         lr = rate * (0.5 * (1 + np.cos(np.pi * t / n_steps)) if cosine else 1.0)
-        x = x - lr * (m / (1 - 0.9 ** (t + 1)) / (np.sqrt(v / (1 - 0.999 ** (t + 1))) + 1e-8) + decay * x)
+        x = x - lr * (
+            m / (1 - 0.9 ** (t + 1)) / (np.sqrt(v / (1 - 0.999 ** (t + 1))) + 1e-8) + decay * x
+        )
     return x
 
 

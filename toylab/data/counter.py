@@ -1,11 +1,11 @@
 """Random numbers from a hash of a counter, for data that is drawn anew in every training step.
 
 On a CPU the default generator (threefry, 20 rounds) costs more than a toy model's whole training
-step, and a second to compile. Here element i of a stream is `mix(mix(i ^ k0) + k1)`, where (k0, k1) are
-the two words of the stream: at first those of an ordinary JAX key, then forked by number. `mix` is a
-bijection of 32-bit words with low bias ("lowbias32": C. Wellons, hash-prospector, 2018). The tests hold
-it against a battery (uniformity, serial and cross-stream correlation, avalanche); it is not
-cryptographic.
+step, and a second to compile. Here element i of a stream is `mix(mix(i ^ k0) + k1)`, where (k0, k1)
+are the two words of the stream: at first those of an ordinary JAX key, then forked by number. `mix`
+is a bijection of 32-bit words with low bias ("lowbias32": C. Wellons, hash-prospector, 2018). The
+tests hold it against a battery (uniformity, serial and cross-stream correlation, avalanche); it is
+not cryptographic.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def uniform(words: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 def normal(words: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Standard normal float32 numbers by inversion, |value| < 5.5; see `bits`."""
-    # Odd multiples of 2^-24 in (-1, 1): symmetric, and the ends, where erfinv is infinite, are left out.
+    # Odd multiples of 2^-24 in (-1, 1): symmetric, and the ends, where erfinv is infinite, are left
+    # out.
     odd = (bits(words, shape) >> 8).astype(jnp.float32) * 2.0**-23 - (1.0 - 2.0**-24)
     return math.sqrt(2.0) * jax.lax.erf_inv(odd)

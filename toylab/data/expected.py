@@ -3,8 +3,8 @@
 E f(x) = sum over active sets A of P(A) * integral of f over the cube of A's magnitudes. For up to 8
 features all 2^n sets are enumerated and each integral becomes a weighted sum over fixed nodes:
 Gauss-Legendre for one or two active features, a low-discrepancy sequence above. The nodes depend
-neither on the densities nor on the model, so every model of every sweep shares one design matrix, and
-only the weights of the sets change.
+neither on the densities nor on the model, so every model of every sweep shares one design matrix,
+and only the weights of the sets change.
 """
 
 from __future__ import annotations
@@ -14,12 +14,21 @@ import math
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from toylab.data.features import Features, Values, active_sets, set_probabilities
 
-__all__ = ["COARSE", "FINE", "MAX_FEATURES", "Fineness", "Nodes", "node_weights", "nodes"]
+__all__ = [
+    "COARSE",
+    "FINE",
+    "MAX_FEATURES",
+    "MEDIUM",
+    "ROUGH",
+    "Fineness",
+    "Nodes",
+    "node_weights",
+    "nodes",
+]
 
 MAX_FEATURES = 8
 
@@ -33,7 +42,9 @@ class Fineness(NamedTuple):
     cube: int
 
 
+ROUGH = Fineness(6, 2, 32)
 COARSE = Fineness(8, 3, 192)
+MEDIUM = Fineness(16, 6, 512)
 FINE = Fineness(64, 12, 4096)
 
 
@@ -62,8 +73,11 @@ def nodes(n_features: int, values: Values, fineness: Fineness) -> Nodes:
         x.append(rows)
         members.append(np.full(len(unit), index))
         share.append(weight)
-    return Nodes(np.concatenate(x).astype(np.float32), np.concatenate(members).astype(np.int32),
-                 np.concatenate(share).astype(np.float32))
+    return Nodes(
+        np.concatenate(x).astype(np.float32),
+        np.concatenate(members).astype(np.int32),
+        np.concatenate(share).astype(np.float32),
+    )
 
 
 def node_weights(rule: Nodes, features: Features) -> jax.Array:
@@ -71,8 +85,9 @@ def node_weights(rule: Nodes, features: Features) -> jax.Array:
     return set_probabilities(features)[rule.members] * rule.share
 
 
-def _cube(k: int, n_features: int, values: Values, fineness: Fineness,
-          seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _cube(
+    k: int, n_features: int, values: Values, fineness: Fineness, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Nodes [q, k] and weights [q] for the unit cube of k active features."""
     if k == 0 or values == "binary":
         return np.ones((1, k)), np.ones(1)

@@ -1,7 +1,8 @@
 """Sparse features: the distribution that toy models of superposition are trained on.
 
 Feature i is zero with probability S_i = 1 - p_i and otherwise has a magnitude: uniform on [0, 1],
-always 1 (binary), or uniform on [-1, 1] (signed). Features can be tied together in consecutive groups:
+always 1 (binary), or uniform on [-1, 1] (signed). Features can be tied together in consecutive
+groups:
 
 * independent: each feature decides alone;
 * correlated: one draw decides for the whole group, so that equal densities are active together;
@@ -59,8 +60,8 @@ def sample(features: Features, words: jax.Array, n: int) -> jax.Array:
         n: how many vectors.
 
     Returns:
-        float32 [n_features, n]: row i is feature i, in [0, 1] (signed: [-1, 1]). Rows do not depend on
-        how many rows follow them.
+        float32 [n_features, n]: row i is feature i, in [0, 1] (signed: [-1, 1]). Rows do not depend
+        on how many rows follow them.
     """
     density = features.density[:, None]
     draws = uniform(words, (len(features.density), n))
@@ -70,12 +71,15 @@ def sample(features: Features, words: jax.Array, n: int) -> jax.Array:
     inside = draws - start
     active = (inside >= 0) & (inside < density)
     if features.grouping == "correlated":
-        # The group's draw has decided; magnitudes stay independent, so they come from a second stream.
+        # The group's draw has decided; magnitudes stay independent, so they come from a second
+        # stream.
         active = draws[_leader(features)] >= start
         inside = uniform(fork(words, 1), draws.shape) * density
     if features.grouping == "hierarchical":
         active = active & active[_leader(features)]
-    return jnp.where(active, _magnitude(inside / jnp.where(density > 0, density, 1.0), features.values), 0.0)
+    return jnp.where(
+        active, _magnitude(inside / jnp.where(density > 0, density, 1.0), features.values), 0.0
+    )
 
 
 def _leader(features: Features) -> np.ndarray:
@@ -118,7 +122,8 @@ def _independent(active: jax.Array, density: jax.Array) -> jax.Array:
 
 
 def _correlated(active: jax.Array, density: jax.Array) -> jax.Array:
-    # One draw u: the members with p >= 1 - u are active, which leaves an interval of u for each set.
+    # One draw u: the members with p >= 1 - u are active, which leaves an interval of u for each
+    # set.
     smallest_on = jnp.min(jnp.where(active, density, 1.0), axis=-1)
     largest_off = jnp.max(jnp.where(active, 0.0, density), axis=-1)
     return jnp.maximum(smallest_on - largest_off, 0.0)

@@ -1,4 +1,4 @@
-"""The exact expected loss of a toy model, and its second-order expansion for `solve`."""
+"""The exact expected loss of a toy model, and its minimisation as the stages of a `Compute`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,37 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from toylab.data.expected import FINE, Fineness, Nodes, node_weights, nodes
+from toylab.budget import Cost
+from toylab.data.counter import fork, stream
+from toylab.data.expected import COARSE, FINE, MEDIUM, ROUGH, Fineness, Nodes, node_weights, nodes
 from toylab.data.features import Features
+from toylab.experiments.problem import INITIAL, Problem, initial_weights
+from toylab.experiments.superposition_config import SuperpositionConfig
 from toylab.models.toy import ACTIVATIONS, Activation
-from toylab.training.solve import Objective, Quadratic
+from toylab.training.solve import Objective, Quadratic, solve
+from toylab.training.sweep import Compute
 
-__all__ = ["loss_at_nodes", "packed", "quadratic", "unpacked"]
+__all__ = [
+    "SOLVER",
+    "loss_at_nodes",
+    "packed",
+    "quadratic",
+    "solver_cost",
+    "solver_microbatch",
+    "unpacked",
+]
+
+ROUGH_STEPS, COARSE_STEPS = 20, 16
 
 
-def loss_at_nodes(W: jax.Array, b: jax.Array, features: Features, importance: jax.Array,
-                  activation: Activation, fineness: Fineness = FINE) -> jax.Array:
+def loss_at_nodes(
+    W: jax.Array,
+    b: jax.Array,
+    features: Features,
+    importance: jax.Array,
+    activation: Activation,
+    fineness: Fineness = FINE,
+) -> jax.Array:
     """sum_i importance_i E (x_i - x'_i)^2 / n_features for n_features <= 8, float32 [].
 
     Args:
@@ -43,8 +64,9 @@ def unpacked(params: jax.Array, n_features: int) -> tuple[jax.Array, jax.Array]:
     return params[:-n_features].reshape(-1, n_features), params[-n_features:]
 
 
-def quadratic(features: Features, importance: jax.Array, activation: Activation,
-              fineness: Fineness) -> Objective:
+def quadratic(
+    features: Features, importance: jax.Array, activation: Activation, fineness: Fineness
+) -> Objective:
     """The expected loss with gradient and Gauss-Newton matrix, as a function of `packed` parameters.
 
     Output j is f(z_j) with z_j = g_j . (x, 1), where g_j = (row j of W^T W, b_j). Around any point the
@@ -54,8 +76,10 @@ def quadratic(features: Features, importance: jax.Array, activation: Activation,
     """
     n = importance.shape[0]
     rule = nodes(n, features.values, fineness)
-    weight = importance[:, None] * node_weights(rule, features)[None, :] / n
+    mass = node_weights(rule, features)
     x1, pairs, unpair = _moment_tables(rule)
+    weighted_x1, weighted_pairs = mass[:, None] * x1, mass[:, None] * pairs
+    stake = importance / n
 
     def gram(params: jax.Array) -> jax.Array:
         W, b = unpacked(params, n)
@@ -65,15 +89,34 @@ def quadratic(features: Features, importance: jax.Array, activation: Activation,
         g = gram(params)
         z = g @ x1.T
         y, slope = jax.jvp(ACTIVATIONS[activation], (z,), (jnp.ones_like(z),))
-        error = y - x1[:, :n].T
-        pull = (weight * slope * error) @ x1
-        moments = ((weight * slope * slope) @ pairs)[:, unpair]
+        moments = stake[:, None, None] * ((slope * slope) @ weighted_pairs)[:, unpair]
+        if activation == "gelu":
+            error = y - x1[:, :n].T
+            value = jnp.sum(stake[:, None] * mass[None, :] * error * error)
+            pull = stake[:, None] * ((slope * error) @ weighted_x1)
+        else:
+            # f(z) = f'(z) z with f' = 0 or 1: the moments hold the whole loss, and one pass is enough.
+            value, pull = _piecewise_linear(g, moments, stake @ (mass @ x1[:, :n] ** 2))
         jacobian = jax.jacfwd(gram)(params)
         curvature = jnp.einsum("jap,jab,jbq->pq", jacobian, moments, jacobian)
-        return Quadratic(jnp.sum(weight * error * error), 2 * jnp.einsum("ja,jap->p", pull, jacobian),
-                         2 * curvature)
+        return Quadratic(value, 2 * jnp.einsum("ja,jap->p", pull, jacobian), 2 * curvature)
 
     return objective
+
+
+def _piecewise_linear(
+    g: jax.Array, moments: jax.Array, silent: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The loss [] and half its gradient with respect to g [n, n+1], where f' is 0 or 1.
+
+    While output j is on, its error is (g_j - e_j) . (x, 1), whose square averages to a quadratic form in the
+    moments; while it is off, x_j^2 is lost. `silent` is the loss of a model whose outputs are all off.
+    """
+    n = g.shape[0]
+    difference = g - jnp.eye(n, n + 1)
+    pull = jnp.einsum("jab,jb->ja", moments, difference)
+    on = jnp.einsum("jjj->", moments[:, :n, :n])
+    return silent - on + jnp.sum(pull * difference), pull
 
 
 def _moment_tables(rule: Nodes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -83,3 +126,54 @@ def _moment_tables(rule: Nodes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     unpair: Any = np.zeros((x1.shape[1],) * 2, int)
     unpair[rows, columns] = unpair[columns, rows] = np.arange(len(rows))
     return x1, x1[:, rows] * x1[:, columns], unpair
+
+
+def _begin(problem: Problem, key: jax.Array) -> tuple[jax.Array, ...]:
+    """W [m, n], b [n] and exact loss [] of the best start, and the scores [n_starts] of all."""
+    n_features = problem.density.shape[0]
+    rough, coarse = (
+        quadratic(problem.features, problem.importance, problem.activation, fineness)
+        for fineness in (ROUGH, COARSE)
+    )
+
+    def one_start(number: jax.Array) -> jax.Array:
+        W = initial_weights(problem, fork(fork(stream(key), number), INITIAL))
+        near = solve(rough, packed(W, jnp.zeros(n_features)), ROUGH_STEPS)
+        return solve(coarse, near.params, COARSE_STEPS).params
+
+    ends = jax.vmap(one_start)(jnp.arange(problem.n_starts))
+    W, b = jax.vmap(lambda end: unpacked(end, n_features))(ends)
+    scores = jax.lax.map(
+        lambda model: loss_at_nodes(
+            *model, problem.features, problem.importance, problem.activation, MEDIUM
+        ),
+        (W, b),
+    )
+    best = jnp.argmin(scores)
+    loss = loss_at_nodes(W[best], b[best], problem.features, problem.importance, problem.activation)
+    return W[best], b[best], loss, scores
+
+
+SOLVER = Compute(
+    _begin,
+    advance=lambda problem, state, until: state,
+    observe=lambda problem, state: (),
+    end=lambda problem, state: state,
+)
+
+
+def solver_microbatch(config: SuperpositionConfig) -> int:
+    """Cells in one call: tiny ones share its overhead, larger ones fill the cache alone."""
+    return 8 if config.n_features <= 3 else 1
+
+
+def solver_cost(config: SuperpositionConfig, n_starts: int) -> Cost:
+    """Memory for the node values of all lanes; time at 10 GFLOP/s and 5 microseconds a step."""
+    n, lanes = config.n_features, n_starts * solver_microbatch(config)
+    params = (config.n_hidden + 1) * n
+    values = n * len(nodes(n, config.values, COARSE).x)
+    per_start = 4.0 * (8 * values + 4 * n * (n + 1) * params + 4 * params**2)
+    flops = 2.0 * values * (n + 2) ** 2 + 2 * n * (n + 1) ** 2 * params + n * n * params**2
+    return Cost(
+        lanes * per_start + 2e8, n_starts * (ROUGH_STEPS + COARSE_STEPS) * (flops / 1e10 + 5e-6)
+    )

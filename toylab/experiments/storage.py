@@ -1,8 +1,8 @@
 """Results on disk: `save(result, path)` and `load(path)`.
 
-A Result is stored as its arrays, each under its path (`model.W`, `history.loss`), beside a JSON tree
-that says what it is made of. Loading builds only the classes named below; a new experiment adds its
-own.
+A Result is stored as its arrays, each under its path (`model.W`, `history.loss`), beside a JSON
+tree that says what it is made of. Loading builds only the classes named below; a new experiment
+adds its own.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ Arrays = dict[str, np.ndarray]
 Node = dict[str, Any]
 
 
-def save(
-    result: SuperpositionResult, path: str | os.PathLike[str], *, command: str = ""
-) -> None:
+def save(result: SuperpositionResult, path: str | os.PathLike[str], *, command: str = "") -> None:
     """Writes a Result as one `.npz` file, atomically; equal results make equal files.
 
     The file also holds the versions and settings of this process.

@@ -63,11 +63,13 @@ figcaption { margin: .75rem 0; }
 table { border-collapse: collapse; font-size: .875rem; width: 100%; }
 th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--rule);
   vertical-align: top; }
-td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.number { font-variant-numeric: tabular-nums; }
 pre { overflow-x: auto; margin: .5rem 0; padding: .5rem .75rem; background: var(--page);
   border-radius: .3rem; }
 code { font: .875rem/1.4 ui-monospace, monospace; }
 summary { cursor: pointer; }
+@media (max-width: 30rem) { body { padding: 1rem .4rem 3rem; } article { padding: .75rem .5rem; }
+  th, td { padding-right: .4rem; } }
 """
 
 
@@ -157,8 +159,8 @@ def _rows(plate: Plate) -> str:
         low, middle, high = np.min(column), np.median(column), np.max(column)
         rows.append(f'<tr{kind}><td>{escape(check.name)}</td>'
                     f'<td class="number">{check.lower:g} to {check.upper:g}</td>'
-                    f'<td class="number">{middle:.5g}</td>'
-                    f'<td class="number">{low:.5g} to {high:.5g}</td></tr>')
+                    f'<td class="number">{middle:.4g}</td>'
+                    f'<td class="number">{low:.4g} to {high:.4g}</td></tr>')
     return "\n".join(rows)
 
 

@@ -29,7 +29,7 @@ class RandomDirections(NamedTuple):
 
     n_features: int
     n_hidden: NDArray[np.int64]
-    cosines: NDArray[np.float32]
+    cosines: NDArray[np.floating]
 
 
 @styled

@@ -104,7 +104,7 @@ def success_rate(result: SuperpositionResult, title: str = "") -> Figure:
     top = min(max(1.05 * extremes(excess)[1], 1.0), 60.0)
     right.set(ylabel="loss above the best (%)", xlabel="starts, from best to worst (%)",
               ylim=(-0.03 * top, top))
-    right.legend(loc="upper left")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     config = sweep.cells[0].config
     default = (f"{config.n_features} features in {config.n_hidden}: {rates.min():.0f} to "
                f"{rates.max():.0f} % of single starts find the best")

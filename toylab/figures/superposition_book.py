@@ -7,110 +7,88 @@ intervals come from the published claims or from independent computations, never
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from toylab import Grid, SuperpositionConfig, grid, superposition
-from toylab.analysis.packing import max_cosine_quantile
 from toylab.analysis.polytopes import TOLERANCE
-from toylab.analysis.superposition import feature_interference, welch_bound
-from toylab.figures.cells import cells, density_of
+from toylab.analysis.superposition import feature_interference
+from toylab.figures.cells import cells
 from toylab.figures.entry import Check, Entry
 from toylab.figures.geometry import hidden_geometry
-from toylab.figures.maps import phase_diagram, phase_map, sweep_map
-from toylab.figures.packing import random_directions
+from toylab.figures.maps import phase_diagram, phase_map
 from toylab.figures.starts import density_of_one_feature, geometry_crossing, success_rate
 from toylab.figures.superposition import (
-    dimensionality_against_density,
     feature_bars,
     linear_against_relu,
 )
+from toylab.figures.superposition_crowds import CROWDS
 from toylab.figures.superposition_evidence import (
-    Directions,
+    TMS,
     Recipe,
     at,
     bias_error,
     branched,
     compared,
-    digon_share,
     dimensionalities,
-    drawn,
+    entry,
     hit_rate,
     kept,
-    largest_over,
-    made,
+    model,
     norm_ratio,
     norm_steps,
     off_projection,
     off_shape,
     over,
-    pair_cosines,
-    plateau_share,
     shape_check,
     strangers,
-    variance_error,
 )
 
 __all__ = ["ENTRIES"]
 
-TMS = "Elhage et al. 2022, Toy Models of Superposition"
 OPTIMUM = "optimum by an independent Levenberg-Marquardt search, best of 48 starts"
 SEVEN = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
-COSINE = 1.0001  # a cosine of float32 vectors may exceed 1 by this much
-
-
-def _model(n_features: int, n_hidden: int, **fields: Any) -> SuperpositionConfig:
-    return SuperpositionConfig(n_features=n_features, n_hidden=n_hidden, **fields)
 
 
 def _phase_grid(n_features: int, size: int) -> Grid[SuperpositionConfig]:
     ones = (1.0,) * (n_features - 1)
-    return grid(_model(n_features, n_features - 1),
+    return grid(model(n_features, n_features - 1),
                 importance=[(*ones, float(r)) for r in np.geomspace(0.1, 10.0, size)],
                 density=[float(p) for p in np.geomspace(0.01, 1.0, size)])
 
 
-def _entry(id: str, title: str, source: str, caption: str, config: Any,
-           figure: Callable[[Any], Any], statement: str, *checks: Check, seeds: int = 3,
-           quick: bool = True, compute: Callable[[Any, jax.Array], Any] = made) -> Entry:
-    return Entry(id, "superposition", title, source, caption, config, compute, figure, statement,
-                 checks, seeds, quick)
-
-
 GEOMETRY = (
-    _entry(
+    entry(
         "geometry", "The sparser the features, the more of them fit", f"{TMS}, section 1",
         "Five features of importance 0.9^i in two dimensions, best of 16 minimisations of the "
         "exact loss. Dashed: neighbours in angle. A single start often ends in another "
         "arrangement.",
-        Recipe(grid(_model(5, 2, importance_decay=0.9), density=[1.0, 0.2, 0.1])), hidden_geometry,
+        Recipe(grid(model(5, 2, importance_decay=0.9), density=[1.0, 0.2, 0.1])), hidden_geometry,
         "Dense: the two most important features, orthogonal, and nothing else. In between: two "
         "antipodal pairs. Sparse: a pentagon.",
         Check("wrongly kept or dropped at density 1", at(0, strangers), 0, 0),
         shape_check("2 singletons", 0, "at density 1"), shape_check("square", 1, "at density 0.2"),
         shape_check("pentagon", 2, "at density 0.1"), seeds=5),
-    _entry(
+    entry(
         "pentagon", "Five equal features at density 0.05: a regular pentagon",
         f"{TMS}, section 1; {OPTIMUM}, its loss by Monte Carlo",
         "Interference, the closest other feature and the dimensionality of each of the five. A "
         "pentagon is a tight frame: each feature has 2/5 of a dimension. Its closest other "
         "feature is at |cos| = cos 36°, well above the Welch bound, which no five directions in "
         "the plane attain.",
-        Recipe(_model(5, 2, density=0.05)), feature_bars,
+        Recipe(model(5, 2, density=0.05)), feature_bars,
         "Every dimensionality is 0.400 ± 0.003, and the loss is 0.001776 ± 0.00002 (three standard "
         "errors of its Monte Carlo estimate).",
         Check("smallest D", at(0, lambda cell: dimensionalities(cell).min()), 0.397, 0.403),
         Check("largest D", at(0, lambda cell: dimensionalities(cell).max()), 0.397, 0.403),
         Check("loss", at(0, lambda cell: cell.loss), 0.001756, 0.001796),
         shape_check("pentagon"), seeds=5),
-    _entry(
+    entry(
         "one-pair", "One feature too many: a single pair shares, the rest stay alone", OPTIMUM,
         "Equal features at density 0.05. Sharing equally, as a triangle or a tetrahedron, costs "
         "more than one antipodal pair.",
-        Recipe((_model(3, 2, density=0.05), _model(4, 3, density=0.05))),
+        Recipe((model(3, 2, density=0.05), model(4, 3, density=0.05))),
         functools.partial(hidden_geometry, title="One feature too many: one antipodal pair"),
         "3→2 is a digon and one feature alone, 4→3 a digon and two alone; D is 1/2 in the pair "
         "and 1 elsewhere.",
@@ -118,23 +96,23 @@ GEOMETRY = (
         shape_check("digon + 2 singletons", 1, "in 4→3"),
         Check("smallest D", over(lambda cell: dimensionalities(cell).min(), min), 0.49, 0.51),
         Check("largest D", over(lambda cell: dimensionalities(cell).max(), min), 0.99, 1.0)),
-    _entry(
+    entry(
         "digons", "Six features in three dimensions: three antipodal pairs", OPTIMUM,
         "Equal features at density 0.05. The six tips are the vertices of an octahedron: three "
         "orthogonal pairs.",
-        Recipe(_model(6, 3, density=0.05)), hidden_geometry,
+        Recipe(model(6, 3, density=0.05)), hidden_geometry,
         "Three orthogonal antipodal pairs, each feature with half a dimension.",
         shape_check("octahedron"),
         Check("smallest D", at(0, lambda cell: dimensionalities(cell).min()), 0.49, 0.51),
         Check("largest D", at(0, lambda cell: dimensionalities(cell).max()), 0.49, 0.51)),
-    _entry(
+    entry(
         "antiprism", "Eight features in three dimensions: a square antiprism",
         f"{TMS}, section 5; {OPTIMUM}",
         "Equal features at density 0.01; dark lines are near. The antiprism is also the best "
         "place for eight charges on a sphere (Thomson's problem). It is not a tight frame: the "
         "published D = 3/8 is nominal, and the features together have about 2 % less than three "
         "dimensions.",
-        Recipe(_model(8, 3, density=0.01)), hidden_geometry,
+        Recipe(model(8, 3, density=0.01)), hidden_geometry,
         "A square antiprism with equal norms; D is about 0.37, its sum 1 to 3 % below 3.",
         shape_check("square antiprism"),
         Check("smallest D", at(0, lambda cell: dimensionalities(cell).min()), 0.36, 0.375),
@@ -145,8 +123,8 @@ GEOMETRY = (
 
 def _linear_relu(id: str, title: str, caption: str, n_features: int, n_hidden: int, decay: float,
                  n_steps: int, statement: str, *checks: Check, seeds: int, quick: bool) -> Entry:
-    config = _model(n_features, n_hidden, importance_decay=decay, n_steps=n_steps)
-    return _entry(
+    config = model(n_features, n_hidden, importance_decay=decay, n_steps=n_steps)
+    return entry(
         id, title, f"{TMS}, section 2 ({n_features} features of importance {decay}^i in {n_hidden} "
         "dimensions)", caption, Recipe(grid(config, sparsity=list(SEVEN)), 1, superposition.run),
         linear_against_relu, statement,
@@ -194,7 +172,7 @@ LINEAR = (
 
 
 def _phases(n: int, size: int, title: str, caption: str, statement: str, *checks: Check) -> Entry:
-    return _entry(
+    return entry(
         f"phases-{n}-{n - 1}", title, f"{TMS}, section 3; closed forms: wattenberg/superposition",
         caption, Recipe(_phase_grid(n, size), 10), phase_diagram,
         f"At least 97 % of the cells are in the phase of the closed form, and {statement}.",
@@ -204,14 +182,14 @@ def _phases(n: int, size: int, title: str, caption: str, statement: str, *checks
 
 def _crossing(n: int, place: float, shapes: tuple[str, str], densities: Sequence[float],
               starts: int, quick: bool) -> Entry:
-    return _entry(
+    return entry(
         f"crossing-{n}-2", f"{n} features in 2: where the {shapes[1]} overtakes the {shapes[0]}",
         f"{TMS}, section 5, for branches of the loss; {OPTIMUM}",
         f"Below the dashed density the {shapes[0]} of all {n} features is best, above it the "
         f"{shapes[1]} with one feature dropped. Each dot is one start. Both kinds of minimum exist "
         "on both sides, so the change is of first order, and where a training ends is a matter of "
         "luck.",
-        Recipe(grid(_model(n, 2), density=list(densities)), starts), geometry_crossing,
+        Recipe(grid(model(n, 2), density=list(densities)), starts), geometry_crossing,
         f"The {shapes[0]}, and the {shapes[1]} with one feature dropped, cost the same at density "
         f"{place} ± 0.003.",
         Check("density of the crossing", lambda data: data.crossing(), place - 0.003,
@@ -239,12 +217,12 @@ TRANSITIONS = (
               (0.205, 0.21, 0.215, 0.22, 0.225, 0.23, 0.235), 32, quick=True),
     _crossing(6, 0.068, ("hexagon", "pentagon"), (0.060, 0.064, 0.067, 0.069, 0.072), 128,
               quick=False),
-    _entry(
+    entry(
         "one-feature", "Make one feature rarer: the pentagon bends, then drops it at once",
         f"{TMS}, section 5 (non-uniform superposition)",
         "Four features at density 0.05, the first at a multiple of it. Above, the norms; below, "
         "the models at both ends and on either side of the jump, a transition of first order.",
-        Recipe(grid(_model(5, 2), density=[(float(0.05 * x), 0.05, 0.05, 0.05, 0.05)
+        Recipe(grid(model(5, 2), density=[(float(0.05 * x), 0.05, 0.05, 0.05, 0.05)
                                            for x in np.geomspace(1e-3, 10.0, 33)])),
         density_of_one_feature,
         "The number of kept features changes exactly once along the line; there the norm jumps by "
@@ -254,14 +232,14 @@ TRANSITIONS = (
         Check("largest step of the norm", lambda r: norm_steps(r)[0], 0.8, 2.0),
         Check("second largest step", lambda r: norm_steps(r)[1], 0.0, 0.2),
         Check("kept at equal density", at(24, kept), 5, 5), seeds=2),
-    _entry(
+    entry(
         "success-rate", "Six features in two: one start in twenty finds the hexagon",
         "rates of 4 to 9 % in an independent Levenberg-Marquardt search; published figures mostly "
         "use one start",
         "256 starts at each density. Left, the share within 1 % of the best, with 95 % intervals; "
         "right, the losses in order: the steps are local minima, mostly a pentagon with one "
         "feature dropped.",
-        Recipe(grid(_model(6, 2), density=[0.01, 0.02, 0.03, 0.05]), 256), success_rate,
+        Recipe(grid(model(6, 2), density=[0.01, 0.02, 0.03, 0.05]), 256), success_rate,
         "Below density 0.068 the best of 256 starts is a hexagon, and 4 to 9 % of the starts find "
         "it (± 1.5, two standard errors for 1024 starts).",
         Check("starts within 1 % of the best (%)", hit_rate, 2.5, 10.5),
@@ -269,108 +247,5 @@ TRANSITIONS = (
         seeds=2),
 )
 
-
-def _dimensionality(id: str, n_features: int, n_hidden: int, count: int, quick: bool) -> Entry:
-    densities = [float(p) for p in np.geomspace(0.1, 1.0, count)]
-    return _entry(
-        id, f"Dimensions per feature rest at one half: {n_features} features in {n_hidden}",
-        f"{TMS}, section 5 (there 400 features in 30; 200 in 20 in the published notebook)",
-        "Above, hidden dimensions per feature; below, the dimensionality of each feature. Between "
-        "the plateau at 1, where each kept feature has a dimension, and the sparse end, where "
-        "features crowd beyond any regular shape, lies one at 1/2: antipodal pairs. Of the "
-        "published clusters, those at 0 and 1/2 reproduce here; near 2/3, 2/5 and 3/8 lie few "
-        "points, near 3/4 hardly any.",
-        Recipe(grid(_model(n_features, n_hidden), density=densities), 1, superposition.run),
-        functools.partial(dimensionality_against_density,
-                          title=f"{n_features} features in {n_hidden}: plateaus at 1 and 1/2"),
-        "Dimensions per feature stay within 10 % of 1/2 over at least a fifth of the range of log "
-        "density (a straight fall from 1 to 1/4 would spend a seventh there), and nine in ten of "
-        "the features kept there are half of a pair.",
-        Check("share of the range within 10 % of 1/2", plateau_share, 0.2, 1.0),
-        Check("share of kept features with D = 1/2 ± 0.02 there", digon_share, 0.9, 1.0),
-        seeds=2, quick=quick)
-
-
-CROWDS = (
-    _dimensionality("dimensionality", 48, 6, 16, quick=True),
-    _dimensionality("dimensionality-large", 200, 20, 20, quick=False),
-    _entry(
-        "correlated", "Correlated features side by side, anticorrelated ones opposite",
-        f"{TMS}, section 4 (two sets of two features, S = 0.95)",
-        "Left, the two features of a set are active together and stand at right angles, opposite a "
-        "feature of the other set; right, they are never active together and share a line.",
-        Recipe(grid(_model(4, 2, sparsity=0.95, group_size=2),
-                    grouping=["correlated", "anticorrelated"])),
-        functools.partial(hidden_geometry, title="Correlated at right angles, exclusive opposite"),
-        "Within a correlated set |cos| is at most 0.1; within an anticorrelated set cos is at most "
-        "-0.95.",
-        Check("correlated: largest |cos| within a set",
-              at(0, lambda cell: np.abs(pair_cosines(cell)).max()), 0.0, 0.1),
-        Check("anticorrelated: largest cos within a set",
-              at(1, lambda cell: pair_cosines(cell).max()), -COSINE, -0.95)),
-    _entry(
-        "collapse", "Too dense to be told apart, correlated pairs collapse to one direction",
-        f"{TMS}, section 4 (three correlated pairs in two dimensions)",
-        "From dense to sparse. At density 0.75 each pair shares one direction, its first "
-        "principal component; then one pair after the other opens, and at 0.01 all six stand "
-        "apart. The published norm 1/√2 of a collapsed pair needs a dimension for each pair: with "
-        "three pairs in two dimensions it is 0.55 to 0.64. The next figure has room.",
-        Recipe(grid(_model(6, 2, grouping="correlated", group_size=2),
-                    density=[0.75, 0.25, 0.15, 0.1, 0.01])),
-        functools.partial(hidden_geometry, title="Correlated pairs collapse when dense"),
-        "The features of every pair are parallel (cos at least 0.95) at density 0.75, and apart "
-        "(cos at most 0.6) at density 0.01.",
-        Check("smallest cos in a pair at density 0.75",
-              at(0, lambda cell: pair_cosines(cell).min()), 0.95, COSINE),
-        Check("largest cos in a pair at density 0.01",
-              at(4, lambda cell: pair_cosines(cell).max()), -COSINE, 0.6)),
-    _entry(
-        "collapse-wide", "With a dimension for each pair, collapsed features have norm 1/√2",
-        f"{TMS}, section 4, with three dimensions for the three correlated pairs",
-        "The two features of a collapsed pair are read out by their sum: W is the direction (1, "
-        "1)/√2 of each pair.",
-        Recipe(grid(_model(6, 3, grouping="correlated", group_size=2), density=[0.75, 0.1])),
-        functools.partial(hidden_geometry, title="Three correlated pairs, dense and sparse"),
-        "At density 0.75 pairs are parallel (cos at least 0.95) with root mean square norm 1/√2 "
-        "within 0.01; at density 0.1 they are orthogonal within 0.1.",
-        Check("smallest cos in a pair at density 0.75",
-              at(0, lambda cell: pair_cosines(cell).min()), 0.95, COSINE),
-        Check("root mean square norm at density 0.75",
-              at(0, lambda cell: np.sqrt(np.mean(np.sum(cell.W ** 2, axis=0)))), 0.697, 0.717),
-        Check("largest |cos| in a pair at density 0.1",
-              at(1, lambda cell: np.abs(pair_cosines(cell)).max()), 0.0, 0.1)),
-    _entry(
-        "sweep-map", "Sparsity makes room, and interference is the rent",
-        f"{TMS}, section 2, as a map over density and width",
-        "20 features of importance 0.9^i. Mean interference of the features that a model keeps, "
-        "over density and number of hidden dimensions.",
-        Recipe(grid(_model(20, 2, importance_decay=0.9, n_steps=1500), n_hidden=[2, 4, 6, 8, 10],
-                    density=[0.01, 0.03, 0.1, 0.3, 1.0]), 1, superposition.run),
-        sweep_map,
-        "At density 1 every model keeps exactly as many features as it has dimensions; at density "
-        "0.01 every one keeps more.",
-        Check("largest | kept - m | at density 1", lambda r: max(
-            abs(kept(cell) - cell.config.n_hidden) for cell in cells(r)
-            if density_of(cell.config) == 1.0), 0, 0),
-        Check("least kept - m at density 0.01", lambda r: min(
-            kept(cell) - cell.config.n_hidden for cell in cells(r)
-            if density_of(cell.config) < 0.02), 1, 18), seeds=2),
-    _entry(
-        "random-directions", "In many dimensions random directions are nearly orthogonal",
-        "Ball 1997, An elementary introduction to modern convex geometry; Welch 1974",
-        "Left, cosines of 400 random directions. Right, the largest of them in size: random "
-        "directions do about as well as the Johnson-Lindenstrauss argument guarantees, and far "
-        "worse than the Welch bound would allow.",
-        Directions(400, (3, 10, 30, 100, 300, 1000)), random_directions,
-        "The variance of the cosines is 1/d within 3 %, and the largest |cos| is within 15 % of "
-        "its median in theory and never below the Welch bound.",
-        Check("variance times d, largest deviation from 1", variance_error, 0.0, 0.03),
-        Check("largest |cos| / median, least", largest_over(
-            lambda n, d: max_cosine_quantile(2 * n, d), min), 0.85, 1.15),
-        Check("largest |cos| / median, most", largest_over(
-            lambda n, d: max_cosine_quantile(2 * n, d), max), 0.85, 1.15),
-        Check("largest |cos| / Welch bound, least", largest_over(welch_bound, min), 1.0, 1e9),
-        compute=drawn, seeds=5),
-)
 
 ENTRIES: tuple[Entry, ...] = (*GEOMETRY, *LINEAR, *TRANSITIONS, *CROWDS)

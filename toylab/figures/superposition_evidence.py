@@ -14,9 +14,18 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from toylab import Grid, SuperpositionConfig, SuperpositionResult, grid, superposition, sweep
+from toylab import (
+    Grid,
+    SuperpositionConfig,
+    SuperpositionResult,
+    grid,
+    sample_features,
+    superposition,
+    sweep,
+)
 from toylab.analysis.packing import sample_cosines
 from toylab.analysis.polytopes import TOLERANCE, name_polytope
 from toylab.analysis.superposition import (
@@ -27,17 +36,22 @@ from toylab.analysis.superposition import (
     represented,
 )
 from toylab.figures.cells import Cell, cells, density_of
-from toylab.figures.entry import Check
+from toylab.figures.entry import Check, Entry
+from toylab.figures.learning import Attacks, Learning
 from toylab.figures.packing import RandomDirections
 from toylab.figures.starts import Branches
 from toylab.figures.superposition import Comparison
 
 __all__ = [
-    "Directions", "Recipe", "at", "bias_error", "branched", "compared", "digon_share",
-    "dimensionalities", "drawn", "hit_rate", "kept", "largest_over", "made", "norm_ratio",
-    "norm_steps", "off_projection", "off_shape", "over", "pair_cosines", "plateau_share",
-    "shape_check", "strangers", "variance_error",
+    "COSINE", "TMS", "Directions", "Recipe", "across_sets", "at", "attacked", "bias_error",
+    "branched", "compared", "digon_share", "dimensionalities", "drawn", "entry", "hit_rate",
+    "kept", "largest_over", "level_share", "made", "model", "norm_ratio", "norm_steps",
+    "off_projection", "off_shape", "over", "pair_cosines", "plateau_share", "rank_correlation",
+    "recorded", "rise_between", "shape_check", "strangers", "variance_error",
 ]
+
+TMS = "Elhage et al. 2022, Toy Models of Superposition"
+COSINE = 1.0001  # a cosine of float32 vectors may exceed 1 by this much
 
 Measure = Callable[[Any], float]
 
@@ -61,6 +75,19 @@ class Directions(NamedTuple):
 
     n_features: int
     n_hidden: tuple[int, ...]
+
+
+def model(n_features: int, n_hidden: int, **fields: Any) -> SuperpositionConfig:
+    """The config of n features in m dimensions."""
+    return SuperpositionConfig(n_features=n_features, n_hidden=n_hidden, **fields)
+
+
+def entry(id: str, title: str, source: str, caption: str, config: Any,
+          figure: Callable[[Any], Figure], statement: str, *checks: Check, seeds: int = 3,
+          quick: bool = True, compute: Callable[[Any, jax.Array], Any] | None = None) -> Entry:
+    """An entry of this chapter; by default its data are what `made` makes of a recipe."""
+    return Entry(id, "superposition", title, source, caption, config, compute or made, figure,
+                 statement, checks, seeds, quick)
 
 
 def made(recipe: Recipe, key: jax.Array) -> SuperpositionResult:
@@ -96,6 +123,48 @@ def drawn(config: Directions, key: jax.Array) -> RandomDirections:
     cosines = [np.asarray(sample_cosines(jax.random.fold_in(key, d), config.n_features, d))
                for d in config.n_hidden]
     return RandomDirections(config.n_features, np.array(config.n_hidden), np.stack(cosines))
+
+
+def recorded(recipe: Recipe, key: jax.Array) -> Learning:
+    """One training with 100 records, each scored on the same held-out examples."""
+    if not isinstance(recipe.config, SuperpositionConfig):
+        raise TypeError(f"recipe.config: must be a config, got {type(recipe.config).__name__}")
+    config, history = recipe.config, recipe.experiment(recipe.config, key, n_records=100).history
+    x = np.asarray(sample_features(config, jax.random.fold_in(key, 1), 8192))
+    losses = [_loss(W, b, x, x, config.importances)
+              for W, b in zip(np.asarray(history.W), np.asarray(history.b), strict=True)]
+    return Learning(config, np.asarray(history.step), np.asarray(history.W), np.array(losses))
+
+
+def attacked(recipe: Recipe, key: jax.Array) -> Attacks:
+    """The models of a recipe, each under the worst of the attacks along a column of WᵀW.
+
+    An attack adds ±0.1 of the unit vector along WᵀW e_i to every input, for the feature i and the
+    sign that raise the loss most. The linear model keeps the top m and raises its loss by 0.01
+    times the largest importance over n.
+    """
+    found = cells(made(recipe, key))
+    rises, attack_size = [], 0.1
+    for cell in found:
+        importance = cell.config.importances
+        x = np.asarray(sample_features(cell.config, jax.random.fold_in(key, 1), 4096))
+        columns = cell.W.T @ cell.W
+        lengths = np.linalg.norm(columns, axis=1, keepdims=True)
+        units = columns[lengths[:, 0] > 0] / lengths[lengths[:, 0] > 0]
+        plain = _loss(cell.W, cell.b, x, x, importance)
+        rise = [_loss(cell.W, cell.b, x + sign * attack_size * unit, x, importance) - plain
+                for unit in units for sign in (1.0, -1.0)]
+        unit_rise = importance.max() * attack_size ** 2 / len(importance)
+        rises.append(max(rise, default=0.0) / unit_rise)
+    return Attacks(np.array([density_of(cell.config) for cell in found]),
+                   np.array([1.0 / float(dims_per_feature(cell.W)) for cell in found]),
+                   np.array(rises))
+
+
+def _loss(W: NDArray[Any], b: NDArray[Any], x: NDArray[Any], target: NDArray[Any],
+          importance: NDArray[Any]) -> float:
+    """The loss of a ReLU model on examples x [N, n] that stand for `target` [N, n]."""
+    return float(np.mean(importance * (np.maximum(x @ W.T @ W + b, 0.0) - target) ** 2))
 
 
 def at(index: int, measure: Callable[[Cell], Any]) -> Measure:
@@ -195,6 +264,47 @@ def hit_rate(result: SuperpositionResult) -> float:
 def variance_error(data: RandomDirections) -> float:
     """The largest relative deviation of the cosines' variance from 1/d."""
     return float(np.max(np.abs(np.var(data.cosines.astype(float), axis=1) * data.n_hidden - 1.0)))
+
+
+def level_share(learning: Learning, start: float, end: float) -> float:
+    """The share of kept features with D within 0.03 of 1/2, 2/3, 3/4 or 1, over part of a training.
+
+    Args:
+        learning: with r records.
+        start, end: the part, as shares of the records.
+    """
+    part = slice(int(start * len(learning.W)), int(end * len(learning.W)))
+    D = np.asarray(feature_dimensionality(learning.W[part]))
+    levels = np.array([1 / 2, 2 / 3, 3 / 4, 1.0])
+    resting = np.min(np.abs(D[..., None] - levels), axis=-1) <= 0.03
+    return float(np.mean(resting[np.asarray(represented(learning.W[part]))]))
+
+
+def rank_correlation(attacks: Attacks) -> float:
+    """Spearman's rank correlation of vulnerability and features per dimension, in [-1, 1]."""
+    one, two = (np.argsort(np.argsort(values)).astype(float)
+                for values in (attacks.features_per_dim, attacks.rise))
+    one, two = one - one.mean(), two - two.mean()
+    return float(one @ two / np.sqrt((one @ one) * (two @ two)))
+
+
+def rise_between(low: float, high: float, summary: Callable[[Sequence[float]], float]) -> Measure:
+    """The vulnerability of models with so many features per dimension, summed up."""
+
+    def measure(attacks: Attacks) -> float:
+        inside = (attacks.features_per_dim >= low) & (attacks.features_per_dim < high)
+        return summary([float(value) for value in attacks.rise[inside]])
+
+    return measure
+
+
+def across_sets(cell: Cell) -> tuple[float, float]:
+    """The largest |cos| between features of one set, and between features of different sets."""
+    unit = cell.W / np.maximum(np.linalg.norm(cell.W, axis=0), 1e-12)
+    number = np.arange(cell.config.n_features) // cell.config.group_size
+    same, cosines = number[:, None] == number, np.abs(unit.T @ unit)
+    np.fill_diagonal(cosines, 0.0)
+    return float(cosines[same].max()), float(cosines[~same].max(initial=0.0))
 
 
 def largest_over(reference: Callable[[int, int], Any],

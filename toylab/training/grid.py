@@ -14,7 +14,7 @@ import numpy as np
 from toylab.config import Config, did_you_mean
 from toylab.errors import BudgetError, ConfigError, shown
 
-__all__ = ["Grid", "MAX_CELLS", "grid"]
+__all__ = ["MAX_CELLS", "Grid", "grid"]
 
 MAX_CELLS = 1_000_000
 
@@ -47,8 +47,12 @@ class Grid(Generic[C]):
 
     def to_json(self) -> str:
         """One canonical line: the shared config and the axes."""
-        return json.dumps({"config": json.loads(self.config.to_json()), "axes": self.axes},
-                          sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return json.dumps(
+            {"config": json.loads(self.config.to_json()), "axes": self.axes},
+            sort_keys=True,
+            separators=(",", ":"),
+            allow_nan=False,
+        )
 
 
 def grid(config: C, **axes: Sequence[Any]) -> Grid[C]:
@@ -84,21 +88,27 @@ def grid(config: C, **axes: Sequence[Any]) -> Grid[C]:
 def _values(config: Config, name: str, values: Any) -> tuple[Any, ...]:
     known = [*config.rules(), *config.aliases()]
     if name not in known:
-        raise ConfigError(f"{name}: unknown axis; {did_you_mean(name, known)}fields: {', '.join(known)}")
+        raise ConfigError(
+            f"{name}: unknown axis; {did_you_mean(name, known)}fields: {', '.join(known)}"
+        )
     if isinstance(values, np.ndarray) or hasattr(values, "tolist"):
         values = np.asarray(values).tolist()
     if isinstance(values, str) or not isinstance(values, Sequence | range):
         raise ConfigError(f"{name}={shown(values)}: an axis must be a list of values")
-    plain = tuple(tuple(v) if isinstance(v, list) else v.item() if isinstance(v, np.generic) else v
-                  for v in values)
+    plain = tuple(
+        tuple(v) if isinstance(v, list) else v.item() if isinstance(v, np.generic) else v
+        for v in values
+    )
     if not plain:
         raise ConfigError(f"{name}=[]: axis {name!r} is empty")
     seen: dict[Any, Any] = {}
     for value in plain:
         twin = _as_stored(value)
         if twin in seen:
-            raise ConfigError(f"{name}: values {shown(seen[twin])} and {shown(value)} are the same cell "
-                              "(numbers are stored as float32)")
+            raise ConfigError(
+                f"{name}: values {shown(seen[twin])} and {shown(value)} are the same cell "
+                "(numbers are stored as float32)"
+            )
         seen[twin] = value
     return plain
 

@@ -27,63 +27,49 @@ class Solution(NamedTuple):
 
     Attributes:
         params: [p], the best point seen. value: [], its value, never above the start's.
-        n_steps: int32 [], the steps taken.
+        damping: [], the last damping, with which a next stage can go on.
     """
 
     params: jax.Array
     value: jax.Array
-    n_steps: jax.Array
-
-
-class _State(NamedTuple):
-    params: jax.Array
-    here: Quadratic
     damping: jax.Array
-    step: jax.Array
-    stalled: jax.Array
 
 
-PATIENCE = 4
-TOLERANCE = 1e-6
-
-
-def solve(objective: Objective, start: jax.Array, n_steps: int, damping: float = 1e-2) -> Solution:
+def solve(
+    objective: Objective, start: jax.Array, n_steps: int, damping: jax.Array | float = 1e-2
+) -> Solution:
     """Minimise by Levenberg-Marquardt: step = -(H + damping * max diag(H) * I)^-1 gradient.
 
     A step that lowers the value is taken and the damping falls to 0.4 of itself; otherwise the point
     stays and the damping grows fourfold. Symmetries of the model (rotations of the hidden space) make H
-    singular, so the damping never reaches zero. The end is reached when `PATIENCE` steps in a row have
-    lowered the value by less than `TOLERANCE` of itself: float32 resolves no more. Under `vmap` a start
-    that has ended stays as it is, whatever its neighbours still do.
+    singular, so the damping never reaches zero. Each start takes all of its steps, whatever its
+    neighbours under `vmap` do.
 
     Args:
         objective: parameters [p] -> `Quadratic`.
         start: [p].
-        n_steps: the most steps to take, one evaluation of the objective each.
+        n_steps: evaluations of the objective after the first.
         damping: the first damping, relative to the largest diagonal entry of H.
 
     Source: Nocedal and Wright, Numerical Optimization, section 10.3.
     """
 
-    def going(state: _State) -> jax.Array:
-        return (state.step < n_steps) & (state.stalled < PATIENCE)
-
-    def step(state: _State) -> _State:
-        params, here = state.params, state.here
+    def step(_: jax.Array, state: tuple[jax.Array, Quadratic, jax.Array]):
+        params, here, damping = state
         scale = jnp.maximum(jnp.max(jnp.diagonal(here.curvature)), 1e-12)
-        damped = here.curvature + state.damping * scale * jnp.eye(params.size)
-        move = _eliminate(damped, here.gradient)
-        there = objective(params - move)
+        damped = here.curvature + damping * scale * jnp.eye(params.size)
+        candidate = params - _eliminate(damped, here.gradient)
+        there = objective(candidate)
         better = there.value < here.value
-        fell = here.value - there.value > TOLERANCE * here.value
-        params, here = jax.tree.map(lambda new, old: jnp.where(better, new, old),
-                                    (params - move, there), (params, here))
-        damping = jnp.where(better, jnp.maximum(0.4 * state.damping, 1e-7), 4.0 * state.damping)
-        return _State(params, here, damping, state.step + 1, jnp.where(fell, 0, state.stalled + 1))
+        damping = jnp.where(better, jnp.maximum(0.4 * damping, 1e-7), 4.0 * damping)
+        params, here = jax.tree.map(
+            lambda new, old: jnp.where(better, new, old), (candidate, there), (params, here)
+        )
+        return params, here, damping
 
-    first = _State(start, objective(start), jnp.asarray(damping, start.dtype), jnp.int32(0), jnp.int32(0))
-    last = jax.lax.while_loop(going, step, first)
-    return Solution(last.params, last.here.value, last.step)
+    first = (start, objective(start), jnp.asarray(damping, start.dtype))
+    params, here, damping = jax.lax.fori_loop(0, n_steps, step, first)
+    return Solution(params, here.value, damping)
 
 
 def _eliminate(matrix: jax.Array, right: jax.Array) -> jax.Array:

@@ -1,8 +1,9 @@
 """Running experiments: one cell or a grid, through the same compiled program of constant shape.
 
-XLA's bits depend on the shapes that it compiles, not on the values beside a cell. So every cell, also
-when it is run alone, goes through the same microbatch of a constant, padded shape: `sweep` then gives
-each cell the bits that it has alone, in any grid, in any order and on any number of devices.
+XLA's bits depend on the shapes that it compiles, not on the values beside a cell. So every cell,
+also when it is run alone, goes through the same microbatch of a constant, padded shape: `sweep`
+then gives each cell the bits that it has alone, in any grid, in any order and on any number of
+devices.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class Plan(NamedTuple):
         microbatch: how many cells share one compiled call.
         finish: (outcome, records) of this cell as numpy arrays -> Result; cuts the padding off.
         cost: what the cell needs, for the budget.
-        refuse: raises for a Result that a lone run must not return (in a sweep it is returned as it is).
+        refuse: raises for a Result that a lone run must not return (in a sweep it is returned as it
+            is).
     """
 
     problem: Any
@@ -74,24 +76,29 @@ class Plan(NamedTuple):
 class Experiment(Generic[C, R]):
     """A named computation: called with a config and a key it returns a Result.
 
-    Made by the `experiment` decorator from a function that plans it. The key is a JAX key or an int seed
-    in 0..4294967295; further keywords are those of the planning function, and `progress` is told the
-    work done.
+    Made by the `experiment` decorator from a function that plans it. The key is a JAX key or an int
+    seed in 0..4294967295; further keywords are those of the planning function, and `progress` is
+    told the work done.
     """
 
     def __init__(self, plan: Callable[..., Plan]):
         functools.update_wrapper(self, plan)
         self.plan = plan
 
-    def __call__(self, config: C, key: jax.Array | int, *, progress: Progress | None = None,
-                 **options: Any) -> R:
+    def __call__(
+        self, config: C, key: jax.Array | int, *, progress: Progress | None = None, **options: Any
+    ) -> R:
         key = as_key(key)
         plan = self.plan(config, **options)
         require_within_budget(plan.cost, shown(config.to_json()))
-        [result] = _execute([plan], np.asarray(jax.random.key_data(key))[None], jax.local_devices()[:1], progress)
+        [result] = _execute(
+            [plan], np.asarray(jax.random.key_data(key))[None], jax.local_devices()[:1], progress
+        )
         if plan.refuse is not None:
             plan.refuse(result)
-        return jax.tree.map(jnp.asarray, result._replace(config=None))._replace(config=result.config)
+        return jax.tree.map(jnp.asarray, result._replace(config=None))._replace(
+            config=result.config
+        )
 
 
 def experiment(plan: Callable[..., Plan]) -> Experiment[Any, Any]:
@@ -105,10 +112,16 @@ def as_key(key: jax.Array | int) -> jax.Array:
     Raises:
         ConfigError: a seed outside 0..4294967295 (2^32 more would give the same key), or not a key.
     """
-    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0:
+    if (
+        isinstance(key, jax.Array)
+        and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+        and key.ndim == 0
+    ):
         return key
     if isinstance(key, bool) or not isinstance(key, int | np.integer):
-        raise ConfigTypeError(f"seed={shown(key)}: must be an int or a JAX key, got {type(key).__name__}")
+        raise ConfigTypeError(
+            f"seed={shown(key)}: must be an int or a JAX key, got {type(key).__name__}"
+        )
     if not 0 <= key < 2**32:
         raise ConfigError(f"seed={shown(key)}: must be an integer in 0..4294967295")
     return jax.random.key(int(key))
@@ -131,8 +144,14 @@ def _cell_words(key: jax.Array, configs: Sequence[Config]) -> np.ndarray:
 _fold_in = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
 
 
-def sweep(run: Callable[..., R], configs: Grid[Any] | Sequence[Config], key: jax.Array | int, *,
-          devices: Sequence[jax.Device] | None = None, progress: Progress | None = None) -> R:
+def sweep(
+    run: Callable[..., R],
+    configs: Grid[Any] | Sequence[Config],
+    key: jax.Array | int,
+    *,
+    devices: Sequence[jax.Device] | None = None,
+    progress: Progress | None = None,
+) -> R:
     """Run every cell of a grid; cell i has the bits of `run(configs[i], cell_key(key, configs[i]))`.
 
     Args:
@@ -176,19 +195,24 @@ def _planner(run: Callable[..., Any]) -> tuple[Experiment[Any, Any], dict[str, A
         return run.func, run.keywords
     if isinstance(run, Experiment):
         return run, {}
-    raise ConfigTypeError(f"run={shown(run)}: must be an Experiment, such as toylab.superposition.run, "
-                          "or functools.partial of one with keywords")
+    raise ConfigTypeError(
+        f"run={shown(run)}: must be an Experiment, such as toylab.superposition.run, "
+        "or functools.partial of one with keywords"
+    )
 
 
-def _execute(plans: list[Plan], words: np.ndarray, devices: list[jax.Device],
-             progress: Progress | None) -> list[Any]:
+def _execute(
+    plans: list[Plan], words: np.ndarray, devices: list[jax.Device], progress: Progress | None
+) -> list[Any]:
     """Group the cells that share a program, run each group in microbatches, and finish each cell."""
     groups: dict[Any, list[int]] = {}
     for index, plan in enumerate(plans):
         groups.setdefault(_program(plan), []).append(index)
-    calls = [(members[i : i + plans[members[0]].microbatch * len(devices)])
-             for members in groups.values()
-             for i in range(0, len(members), plans[members[0]].microbatch * len(devices))]
+    calls = [
+        (members[i : i + plans[members[0]].microbatch * len(devices)])
+        for members in groups.values()
+        for i in range(0, len(members), plans[members[0]].microbatch * len(devices))
+    ]
     total = sum(len(plans[call[0]].targets) + 1 for call in calls)
     results: list[Any] = [None] * len(plans)
     done = 0
@@ -208,12 +232,21 @@ def _report(progress: Progress, before: int, total: int, stages: int) -> None:
 def _program(plan: Plan) -> Any:
     """Plans with equal values here run through one compiled program."""
     leaves, structure = jax.tree.flatten(plan.problem)
-    return (plan.compute, plan.targets, plan.microbatch, structure,
-            tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves))
+    return (
+        plan.compute,
+        plan.targets,
+        plan.microbatch,
+        structure,
+        tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves),
+    )
 
 
-def _run_call(plans: list[Plan], words: np.ndarray, devices: list[jax.Device],
-              report: Callable[[int], None] | None) -> list[tuple[Any, list[Any]]]:
+def _run_call(
+    plans: list[Plan],
+    words: np.ndarray,
+    devices: list[jax.Device],
+    report: Callable[[int], None] | None,
+) -> list[tuple[Any, list[Any]]]:
     """One microbatch on each device; missing cells are filled with the first one's copy."""
     first = plans[0]
     width = first.microbatch * len(devices)
@@ -232,17 +265,27 @@ def _run_call(plans: list[Plan], words: np.ndarray, devices: list[jax.Device],
     outcome = jax.device_get(end(problem, state))
     if report is not None:
         report(len(first.targets) + 1)
-    return [(jax.tree.map(lambda leaf, i=i: leaf[i], outcome),
-             [jax.tree.map(lambda leaf, i=i: leaf[i], record) for record in records])
-            for i in range(len(plans))]
+    return [
+        (
+            jax.tree.map(lambda leaf, i=i: leaf[i], outcome),
+            [jax.tree.map(lambda leaf, i=i: leaf[i], record) for record in records],
+        )
+        for i in range(len(plans))
+    ]
 
 
 @functools.cache
 def _compiled(compute: Compute, microbatch: int, devices: tuple[jax.Device, ...]) -> Compute:
     """The four stages for arrays whose leading axis runs over the microbatches of all devices."""
-    begin, advance, observe, end = (_over_cells(stage, microbatch, devices) for stage in (
-        lambda problem, words: compute.begin(problem, jax.random.wrap_key_data(words)),
-        compute.advance, compute.observe, compute.end))
+    begin, advance, observe, end = (
+        _over_cells(stage, microbatch, devices)
+        for stage in (
+            lambda problem, words: compute.begin(problem, jax.random.wrap_key_data(words)),
+            compute.advance,
+            compute.observe,
+            compute.end,
+        )
+    )
     return Compute(begin, advance, observe, end)
 
 
@@ -251,13 +294,22 @@ def _over_cells(stage: Callable[..., Any], microbatch: int, devices: tuple[jax.D
         if microbatch > 1:
             return jax.vmap(stage)(*args)
         # vmap of one cell compiles other loops than the cell alone, so the axis is taken off instead.
-        return jax.tree.map(lambda leaf: leaf[None], stage(*jax.tree.map(lambda leaf: leaf[0], args)))
+        return jax.tree.map(
+            lambda leaf: leaf[None], stage(*jax.tree.map(lambda leaf: leaf[0], args))
+        )
 
     placement = _placement(devices)
     if not isinstance(placement, NamedSharding):
         return jax.jit(local)
-    return jax.jit(jax.shard_map(local, mesh=placement.mesh, in_specs=placement.spec, out_specs=placement.spec,
-                                 check_vma=False))
+    return jax.jit(
+        jax.shard_map(
+            local,
+            mesh=placement.mesh,
+            in_specs=placement.spec,
+            out_specs=placement.spec,
+            check_vma=False,
+        )
+    )
 
 
 @functools.cache
@@ -273,7 +325,9 @@ def _stacked(results: list[Any], shape: tuple[int, ...]) -> Any:
     bare = [result._replace(config=None) for result in results]
     structure = jax.tree.structure(bare[0])
     if any(jax.tree.structure(result) != structure for result in bare[1:]):
-        raise ConfigError("configs: the cells give models of different kinds; sweep each kind by itself")
+        raise ConfigError(
+            "configs: the cells give models of different kinds; sweep each kind by itself"
+        )
     return jax.tree.map(lambda *leaves: _filled(leaves, shape), *bare)
 
 

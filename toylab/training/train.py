@@ -34,16 +34,20 @@ class TrainState(NamedTuple):
 
 def start(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
     """The state before the first step."""
-    return TrainState(params, optimizer.init(params), jnp.int32(0), jnp.float32(jnp.nan), jnp.int32(-1))
+    return TrainState(
+        params, optimizer.init(params), jnp.int32(0), jnp.float32(jnp.nan), jnp.int32(-1)
+    )
 
 
-def train(loss: Loss, optimizer: optax.GradientTransformation, state: TrainState,
-          until: jax.Array | int) -> TrainState:
+def train(
+    loss: Loss, optimizer: optax.GradientTransformation, state: TrainState, until: jax.Array | int
+) -> TrainState:
     """Take steps until `state.step == until`.
 
-    The number of steps is data, not part of the compiled program. Calling `train` in pieces gives the
-    same bits as calling it once. When a loss or a gradient is not finite, that step's number is
-    noted in `first_bad_step` and the last good parameters stay as they are, without a word to the host.
+    The number of steps is data, not part of the compiled program. Calling `train` in pieces gives
+    the same bits as calling it once. When a loss or a gradient is not finite, that step's number is
+    noted in `first_bad_step` and the last good parameters stay as they are, without a word to the
+    host.
 
     Args:
         loss: (params, step) -> float32 []; draws its own batch from the step's number.
@@ -55,20 +59,34 @@ def train(loss: Loss, optimizer: optax.GradientTransformation, state: TrainState
     def one_step(_: jax.Array, state: TrainState) -> TrainState:
         value, gradient = jax.value_and_grad(loss)(state.params, state.step)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        good = (state.first_bad_step < 0) & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
+        good = (
+            (state.first_bad_step < 0)
+            & jnp.isfinite(value)
+            & jnp.isfinite(optax.tree.norm(gradient))
+        )
         params, opt_state, value = jax.tree.map(
             lambda new, old: jnp.where(good, new, old),
             (optax.apply_updates(state.params, updates), opt_state, value),
-            (state.params, state.opt_state, state.loss))
+            (state.params, state.opt_state, state.loss),
+        )
         broke_now = ~good & (state.first_bad_step < 0)
-        return TrainState(params, opt_state, state.step + 1, value,
-                          jnp.where(broke_now, state.step, state.first_bad_step))
+        return TrainState(
+            params,
+            opt_state,
+            state.step + 1,
+            value,
+            jnp.where(broke_now, state.step, state.first_bad_step),
+        )
 
     return jax.lax.fori_loop(0, until - state.step, one_step, state)
 
 
-def adamw(learning_rate: jax.Array | float, weight_decay: jax.Array | float, n_steps: jax.Array | int,
-          cosine: bool) -> optax.GradientTransformation:
+def adamw(
+    learning_rate: jax.Array | float,
+    weight_decay: jax.Array | float,
+    n_steps: jax.Array | int,
+    cosine: bool,
+) -> optax.GradientTransformation:
     """AdamW (b1 = 0.9, b2 = 0.999) at a constant rate, or falling to zero along half a cosine.
 
     All numbers may be traced. Source: Loshchilov and Hutter 2019 (decoupled weight decay).
@@ -78,5 +96,8 @@ def adamw(learning_rate: jax.Array | float, weight_decay: jax.Array | float, n_s
         turn = jnp.pi * step / jnp.maximum(n_steps, 1)
         return learning_rate * (0.5 * (1.0 + jnp.cos(turn)) if cosine else jnp.ones_like(turn))
 
-    return optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(weight_decay),
-                       optax.scale_by_learning_rate(rate))
+    return optax.chain(
+        optax.scale_by_adam(),
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_learning_rate(rate),
+    )
