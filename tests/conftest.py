@@ -1,4 +1,4 @@
-"""What every test runs under: one CPU thread an operation, two devices, a persistent compile cache."""
+"""What every test runs under: one thread an operation, two devices, a compile cache on disk."""
 
 import os
 
@@ -8,8 +8,8 @@ from toylab.environment import pin
 
 pin()
 
-import jax
-import pytest
+import jax  # noqa: E402  # only after the pinning
+import pytest  # noqa: E402
 
 # Broadcasting between arrays of different rank hides mistakes in shapes.
 jax.config.update("jax_numpy_rank_promotion", "raise")

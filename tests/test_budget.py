@@ -17,10 +17,12 @@ def test_texts_name_the_prediction_the_limit_and_the_way_out(monkeypatch):
     monkeypatch.setenv("TOYLAB_MAX_GB", "2")
     monkeypatch.setenv("TOYLAB_MAX_HOURS", "0.5")
     assert refused(Cost(3e9, 0)) == (
-        "n=3: would need about 3 GB of memory, more than the limit of 2 GB; reduce it, or set TOYLAB_MAX_GB"
+        "n=3: would need about 3 GB of memory, more than the limit of 2 GB; reduce it, "
+        "or set TOYLAB_MAX_GB"
     )
     assert refused(Cost(0, 1e5)) == (
-        "n=3: would take about 1e+05 seconds, more than the limit of 1800; reduce it, or set TOYLAB_MAX_HOURS"
+        "n=3: would take about 1e+05 seconds, more than the limit of 1800; reduce it, "
+        "or set TOYLAB_MAX_HOURS"
     )
     require_within_budget(Cost(1.9e9, 1799), "n=3")
 
@@ -39,14 +41,14 @@ def test_available_memory_is_positive_and_finite():
 
 def test_endless_training_is_refused_with_its_seconds():
     config = SuperpositionConfig(n_steps=2**31 - 1)
-    with pytest.raises(BudgetError, match="would take about .* seconds"):
+    with pytest.raises(BudgetError, match=r"would take about .* seconds"):
         superposition.run(config, 0)
 
 
 def test_huge_records_are_refused_with_their_gigabytes(monkeypatch):
     monkeypatch.setenv("TOYLAB_MAX_GB", "4")
     config = SuperpositionConfig(n_features=4096, n_hidden=4096, n_steps=1000)
-    with pytest.raises(BudgetError, match="would need about .* GB"):
+    with pytest.raises(BudgetError, match=r"would need about .* GB"):
         superposition.run(config, 0, n_records=1000)
 
 

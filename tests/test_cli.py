@@ -130,9 +130,11 @@ SPARSITY = "must be in [0, 1); 1 means no feature is ever active"
         (["run", "superposition", "sparsity=0.1", "density=0.9"],
          "density=0.9: sparsity is given as well; give one"),
         (["run", "superposition", "--seed", "-1"],
-         "seed='-1': must be an integer in 0..4294967295"),
+         "seed=-1: must be an integer in 0..4294967295"),
         (["run", "superposition", "--seed", "4294967296"],
-         "seed='4294967296': must be an integer in 0..4294967295"),
+         "seed=4294967296: must be an integer in 0..4294967295"),
+        (["run", "superposition", "--seed", "1.5"],
+         "seed='1.5': must be an integer in 0..4294967295"),
         (["run", "superposition", "--starts", "two"],
          "starts='two': must be an integer in 1..4096"),
         (["sweep", "superposition", "n_hidden=2"],
@@ -333,7 +335,7 @@ def test_app_takes_a_free_port(served, capsys):
             f"toylab: port={port}: in use, or not allowed; give another --port\n"
         )
     assert run("app", "--port", 70000) == 2
-    assert capsys.readouterr().err == "toylab: port='70000': must be an integer in 1..65535\n"
+    assert capsys.readouterr().err == "toylab: port=70000: must be an integer in 1..65535\n"
     assert served == []
     assert run("app") == 0
     [(_, _, words)] = served

@@ -68,7 +68,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "text"), BAD, ids=[str(list(f.items())[0]) for f, _ in BAD])
+@pytest.mark.parametrize(("fields", "text"), BAD, ids=[str(f)[:40] for f, _ in BAD])
 def test_bad_values_are_refused_with_their_full_text(fields, text):
     with pytest.raises(ConfigError) as caught:
         SuperpositionConfig(**fields).check()
@@ -90,7 +90,8 @@ def test_wrong_types_are_type_errors_too(fields):
     [
         (
             {"sparcity": 0.5},
-            f"sparcity: unknown field of SuperpositionConfig; did you mean 'sparsity'? fields: {FIELDS}",
+            "sparcity: unknown field of SuperpositionConfig; did you mean 'sparsity'? "
+            f"fields: {FIELDS}",
         ),
         ({"sparsity": 0.5, "density": 0.5}, "density=0.5: sparsity is given as well; give one"),
     ],
@@ -156,7 +157,8 @@ def test_json_round_trip_is_canonical():
         ("[1]", "config='[1]': must be a JSON object of fields"),
         (
             "{",
-            "config='{': is not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))",
+            "config='{': is not JSON (Expecting property name enclosed in double quotes: "
+            "line 1 column 2 (char 1))",
         ),
         ("[" * 100_000, "config='" + "[" * 76 + "...: is nested too deeply"),
         ('{"n": 1}', f"n: unknown field of SuperpositionConfig; fields: {FIELDS}"),
@@ -185,7 +187,8 @@ def test_key_value_words():
         (
             {"n_features": "1e9", "sparcity": "1"},
             "n_features='1e9': must be an int\n"
-            f"sparcity: unknown field of SuperpositionConfig; did you mean 'sparsity'? fields: {FIELDS}",
+            "sparcity: unknown field of SuperpositionConfig; did you mean 'sparsity'? "
+            f"fields: {FIELDS}",
         ),
         ({"n_steps": "x" * 10**5}, "n_steps='" + "x" * 76 + "...: must be an int"),
     ],

@@ -65,7 +65,8 @@ def test_rooms_keep_to_their_libraries(room):
 
 
 def test_importing_toylab_loads_no_drawing_and_no_server():
-    code = "import sys, toylab; print(sorted({'matplotlib', 'streamlit', 'pandas'} & set(sys.modules)))"
+    heavy = "{'matplotlib', 'streamlit', 'pandas'}"
+    code = f"import sys, toylab; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

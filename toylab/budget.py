@@ -26,15 +26,15 @@ class Cost(NamedTuple):
 
 
 def require_within_budget(cost: Cost, what: str) -> None:
-    """Raise `BudgetError` if `cost` exceeds a limit; `what` names the request in its own parameters.
+    """Raise `BudgetError` if `cost` exceeds a limit; `what` names the request.
 
     The prediction is a closed form of the sizes, good to a factor of about two.
     """
     limit = _limit("TOYLAB_MAX_GB", SHARE_OF_MEMORY * available_bytes() / 1e9) * 1e9
     if cost.n_bytes > limit:
         raise BudgetError(
-            f"{what}: would need about {cost.n_bytes / 1e9:.3g} GB of memory, more than the limit of "
-            f"{limit / 1e9:.3g} GB; reduce it, or set TOYLAB_MAX_GB"
+            f"{what}: would need about {cost.n_bytes / 1e9:.3g} GB of memory, more than the limit "
+            f"of {limit / 1e9:.3g} GB; reduce it, or set TOYLAB_MAX_GB"
         )
     hours = _limit("TOYLAB_MAX_HOURS", DEFAULT_HOURS)
     if cost.seconds > hours * 3600:
@@ -45,7 +45,7 @@ def require_within_budget(cost: Cost, what: str) -> None:
 
 
 def available_bytes() -> float:
-    """Memory that this process could still get: the system's, or less where a control group limits it."""
+    """Memory that this process could still get, also where a control group limits it."""
     free = (
         float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
         if hasattr(os, "sysconf")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import re
 import runpy
 import shlex
 import socket
@@ -254,12 +255,9 @@ def _seed(args: argparse.Namespace) -> int:
 
 
 def _integer(name: str, text: str, low: int, high: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise ConfigError(f"{name}={shown(text)}: must be an integer in {low}..{high}")
+    value: int | str = int(text) if re.fullmatch(r"[+-]?[0-9]{1,20}", text) else text
+    if isinstance(value, str) or not low <= value <= high:
+        raise ConfigError(f"{name}={shown(value)}: must be an integer in {low}..{high}")
     return value
 
 

@@ -25,6 +25,7 @@ from typing import Any, Self, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from toylab.errors import ConfigError, ConfigTypeError, shown
 
@@ -169,7 +170,7 @@ class Config:
             ConfigError: `<field>=<value>: <what is allowed>`, one line for each violation.
             ConfigTypeError: the same, when a value has the wrong type.
         """
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self)):
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
             return self
         wrong_type, complaints, plain = False, [], {}
         for name, rule in self.rules().items():

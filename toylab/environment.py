@@ -19,7 +19,7 @@ MAX_DEVICES = 8
 
 
 def pin() -> None:
-    """Sets what is not set yet: `NPROC`, the CPU as platform, a device for each core, and a persistent compile cache.
+    """Sets what is not set yet: one thread, the CPU, a device for each core, a compile cache.
 
     Variables that the user has set stay as they are. Works also when jax has been imported, as long
     as it has computed nothing. Without a folder to write to, the cache stays off.

@@ -23,7 +23,7 @@ def test_nodes_of_each_set_carry_its_whole_mass(n, values, fineness):
 
 
 def test_polynomials_of_two_features_are_integrated_exactly():
-    """Over the square: E x1^a x2^b = 1 / ((a+1)(b+1)); Gauss-Legendre in 3 points is exact to degree 5."""
+    """E x1^a x2^b = 1 / ((a+1)(b+1)); Gauss-Legendre in 3 points is exact to degree 5."""
     rule = nodes(2, "uniform", COARSE)
     pair = rule.members == 3
     x, share = rule.x[pair].astype(float), rule.share[pair]

@@ -1,5 +1,7 @@
 """The sampler and the exact set probabilities are two faces of one distribution."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +35,7 @@ def brute_force_probability(grouping, active, density, size):
             edges = sorted({0.0, 1.0, *p})
             total *= sum(
                 hi - lo
-                for lo, hi in zip(edges[:-1], edges[1:], strict=True)
+                for lo, hi in itertools.pairwise(edges)
                 if all(a == ((lo + hi) / 2 < q) for a, q in zip(on, p, strict=True))
             )
         elif grouping == "anticorrelated":

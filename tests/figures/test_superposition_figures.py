@@ -424,11 +424,10 @@ def title_fits(figure: Figure) -> bool:
 
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("name", FIGURES)
-def test_odd_sweeps_are_drawn(tmp_path: Path, random_result: Build, name: str, odd: str) -> None:
+def test_odd_sweeps_are_drawn(random_result: Build, name: str, odd: str) -> None:
     figure = FIGURES[name](random_result(ODD[odd]))
     assert title_fits(figure)
     assert figure.get_label()
-    assert save_figure(figure, tmp_path / "x", {}, formats=("svg",))[0].stat().st_size > 1000
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0, 1e30])

@@ -47,7 +47,8 @@ def test_json_names_the_axes():
         ),
         (
             {"sparsity": [0.1, 0.100000000001]},
-            "sparsity: values 0.1 and 0.100000000001 are the same cell (numbers are stored as float32)",
+            "sparsity: values 0.1 and 0.100000000001 are the same cell "
+            "(numbers are stored as float32)",
         ),
         ({"sparsity": [0.1, float("nan")]}, "sparsity=nan: must be finite and in [0, 1)"),
         ({"sparsity": "0.5"}, "sparsity='0.5': an axis must be a list of values"),
@@ -67,7 +68,7 @@ def test_bad_axes_are_refused(axes, text):
 
 def test_unknown_axes_get_a_suggestion():
     with pytest.raises(
-        ConfigError, match="^sparcity: unknown axis; did you mean 'sparsity'\\? fields: "
+        ConfigError, match=r"^sparcity: unknown axis; did you mean 'sparsity'\? fields: "
     ):
         grid(CONFIG, sparcity=[0.5])
 

@@ -1,4 +1,4 @@
-"""A cell has the same bits alone, in any grid, in any order, beside anything, on any device count."""
+"""A cell has the same bits alone, in any grid, in any order and on any number of devices."""
 
 import functools
 import hashlib

@@ -34,8 +34,13 @@ MAX_FEATURES = 8
 
 
 class Fineness(NamedTuple):
-    """How many nodes: `line` for one active feature, `plane` each way in each of two triangles for two, and
-    `cube` shared by all sets of one size for three and more."""
+    """How many nodes.
+
+    Attributes:
+        line: for one active feature.
+        plane: for two, each way in each of two triangles.
+        cube: for three and more, shared by all sets of one size.
+    """
 
     line: int
     plane: int
@@ -98,7 +103,7 @@ def _cube(
 
 
 def _gauss_legendre(k: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The unit interval, or the unit square cut along x_1 = x_2, where an antipodal pair has its kink."""
+    """The unit interval, or the unit square cut along x_1 = x_2, the kink of an antipodal pair."""
     point, weight = np.polynomial.legendre.leggauss(count)
     point, weight = (point + 1.0) / 2.0, weight / 2.0
     if k == 1:
@@ -112,9 +117,10 @@ def _gauss_legendre(k: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 def _low_discrepancy(k: int, count: int, seed: int) -> np.ndarray:
     """`count` points of the additive recurrence with the k-dimensional golden ratio.
 
-    The steps are the powers of 1/g, where g is the positive root of g^(k+1) = g + 1 (M. Roberts 2018). Each
-    set starts elsewhere, so that the errors of sets of one size do not add up in step; folding
-    (|2t - 1|) makes the points periodic at the faces, which raises the order of convergence.
+    The steps are the powers of 1/g, where g is the positive root of g^(k+1) = g + 1 (M. Roberts
+    2018). Each set starts elsewhere, so that the errors of sets of one size do not add up in step;
+    folding (|2t - 1|) makes the points periodic at the faces, which raises the order of
+    convergence.
     """
     golden = 2.0
     for _ in range(64):

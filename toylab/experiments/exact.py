@@ -67,12 +67,12 @@ def unpacked(params: jax.Array, n_features: int) -> tuple[jax.Array, jax.Array]:
 def quadratic(
     features: Features, importance: jax.Array, activation: Activation, fineness: Fineness
 ) -> Objective:
-    """The expected loss with gradient and Gauss-Newton matrix, as a function of `packed` parameters.
+    """The expected loss with gradient and Gauss-Newton matrix, for `packed` parameters.
 
-    Output j is f(z_j) with z_j = g_j . (x, 1), where g_j = (row j of W^T W, b_j). Around any point the
-    loss is therefore a quadratic form in g_j whose coefficients are second moments of (x, 1) weighted by
-    f'(z_j)^2. These moments come from one matrix product over the nodes; the rest is the chain rule
-    through the small map from (W, b) to g.
+    Output j is f(z_j) with z_j = g_j . (x, 1), where g_j = (row j of W^T W, b_j). Around any point
+    the loss is therefore a quadratic form in g_j whose coefficients are second moments of (x, 1)
+    weighted by f'(z_j)^2. These moments come from one matrix product over the nodes; the rest is
+    the chain rule through the small map from (W, b) to g.
     """
     n = importance.shape[0]
     rule = nodes(n, features.values, fineness)
@@ -95,7 +95,7 @@ def quadratic(
             value = jnp.sum(stake[:, None] * mass[None, :] * error * error)
             pull = stake[:, None] * ((slope * error) @ weighted_x1)
         else:
-            # f(z) = f'(z) z with f' = 0 or 1: the moments hold the whole loss, and one pass is enough.
+            # f(z) = f'(z) z with f' = 0 or 1: the moments hold the whole loss.
             value, pull = _piecewise_linear(g, moments, stake @ (mass @ x1[:, :n] ** 2))
         jacobian = jax.jacfwd(gram)(params)
         curvature = jnp.einsum("jap,jab,jbq->pq", jacobian, moments, jacobian)
@@ -109,8 +109,9 @@ def _piecewise_linear(
 ) -> tuple[jax.Array, jax.Array]:
     """The loss [] and half its gradient with respect to g [n, n+1], where f' is 0 or 1.
 
-    While output j is on, its error is (g_j - e_j) . (x, 1), whose square averages to a quadratic form in the
-    moments; while it is off, x_j^2 is lost. `silent` is the loss of a model whose outputs are all off.
+    While output j is on, its error is (g_j - e_j) . (x, 1), whose square averages to a quadratic
+    form in the moments; while it is off, x_j^2 is lost. `silent` is the loss of a model whose
+    outputs are all off.
     """
     n = g.shape[0]
     difference = g - jnp.eye(n, n + 1)
@@ -120,7 +121,7 @@ def _piecewise_linear(
 
 
 def _moment_tables(rule: Nodes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(x, 1) [q, n+1], its distinct products of pairs [q, (n+1)(n+2)/2], and where each pair is found."""
+    """(x, 1) [q, n+1], its distinct products of pairs [q, -1], and where each pair is found."""
     x1 = np.concatenate([rule.x, np.ones_like(rule.x[:, :1])], axis=1)
     rows, columns = np.triu_indices(x1.shape[1])
     unpair: Any = np.zeros((x1.shape[1],) * 2, int)
@@ -143,15 +144,16 @@ def _begin(problem: Problem, key: jax.Array) -> tuple[jax.Array, ...]:
 
     ends = jax.vmap(one_start)(jnp.arange(problem.n_starts))
     W, b = jax.vmap(lambda end: unpacked(end, n_features))(ends)
-    scores = jax.lax.map(
-        lambda model: loss_at_nodes(
-            *model, problem.features, problem.importance, problem.activation, MEDIUM
-        ),
-        (W, b),
-    )
+
+    def score(model: tuple[jax.Array, jax.Array], fineness: Fineness) -> jax.Array:
+        W, b = model
+        return loss_at_nodes(
+            W, b, problem.features, problem.importance, problem.activation, fineness
+        )
+
+    scores = jax.lax.map(lambda model: score(model, MEDIUM), (W, b))
     best = jnp.argmin(scores)
-    loss = loss_at_nodes(W[best], b[best], problem.features, problem.importance, problem.activation)
-    return W[best], b[best], loss, scores
+    return W[best], b[best], score((W[best], b[best]), FINE), scores
 
 
 SOLVER = Compute(

@@ -79,7 +79,7 @@ def _observe(problem: Problem, state: States) -> tuple[jax.Array, ...]:
 
 
 def _end(problem: Problem, state: States) -> tuple[Any, ...]:
-    """W, b, first_bad_step and held-out loss of every start; all meet the same held-out examples."""
+    """W, b, first_bad_step and held-out loss of every start, on the same held-out examples."""
     trained, streams = state
     batches = HELD_OUT_EXAMPLES // HELD_OUT_BATCH
 

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 MAX_EXAMPLES = 2**26
+NEVER: Any = np.int32(-1)
 
 
 class History(NamedTuple):
@@ -193,8 +194,8 @@ def solve(config: SuperpositionConfig, *, n_starts: int = 8) -> Plan:
 def _require_exact(config: SuperpositionConfig, caller: str) -> None:
     if config.n_features > MAX_FEATURES:
         raise ConfigError(
-            f"n_features={config.n_features}: {caller} enumerates all active sets and takes at most "
-            f"{MAX_FEATURES} features; use toylab.superposition.run, which samples"
+            f"n_features={config.n_features}: {caller} enumerates all active sets and takes at "
+            f"most {MAX_FEATURES} features; use toylab.superposition.run, which samples"
         )
 
 
@@ -225,8 +226,9 @@ def _finish_trained(
     config: SuperpositionConfig, outcome: Any, records: list[Any]
 ) -> SuperpositionResult:
     m, n = config.n_hidden, config.n_features
-    W, b, first_bad_step, losses = outcome
+    W, b, first_bad_step, estimates = outcome
     W, b = W[:, :m, :n], b[:, :n]
+    losses: Any = estimates
     if n <= MAX_FEATURES:
         losses = np.array([expected_loss(*model, config) for model in zip(W, b, strict=True)])
     # A start that diverged keeps its last good state; it is chosen only when every start diverged.
@@ -235,9 +237,8 @@ def _finish_trained(
     if not records or not records[0]:
         history = _no_history(m, n)
     else:
-        step, loss, W_then, b_then = (
-            np.stack(parts)[:, best] for parts in zip(*records, strict=True)
-        )
+        kept: list[Any] = [np.stack(parts)[:, best] for parts in zip(*records, strict=True)]
+        step, loss, W_then, b_then = kept
         history = History(step, loss, W_then[:, :m, :n], b_then[:, :n])
     return SuperpositionResult(
         config,
@@ -254,24 +255,22 @@ def _finish_solved(
 ) -> SuperpositionResult:
     W, b, loss, scores = outcome
     return SuperpositionResult(
-        config, ToyModel(W, b, config.activation), loss, scores, np.int32(-1), _no_history(*W.shape)
+        config, ToyModel(W, b, config.activation), loss, scores, NEVER, _no_history(*W.shape)
     )
 
 
 def _no_history(m: int, n: int) -> History:
-    return History(
-        np.zeros(0, np.int32),
-        np.zeros(0, np.float32),
-        np.zeros((0, m, n), np.float32),
-        np.zeros((0, n), np.float32),
-    )
+    shapes = [(0,), (0,), (0, m, n), (0, n)]
+    types = [np.int32, np.float32, np.float32, np.float32]
+    empty: list[Any] = [np.zeros(s, t) for s, t in zip(shapes, types, strict=True)]
+    return History(*empty)
 
 
 def _require_converged(result: SuperpositionResult) -> None:
-    step = int(result.first_bad_step)
+    config, step = result.config, int(result.first_bad_step)
     if step >= 0:
         raise DivergedError(
-            f"learning_rate={result.config.learning_rate:g}: the loss or its gradient stopped being "
-            f"finite at step {step} of {result.config.n_steps}; try a smaller one. The loss of the "
-            f"last good state is {float(result.loss):.4g}. Config: {result.config.to_json()}"
+            f"learning_rate={config.learning_rate:g}: the loss or its gradient stopped being finite "
+            f"at step {step} of {config.n_steps}; try a smaller one. The loss of the last good state "
+            f"is {float(result.loss):.4g}. Config: {config.to_json()}"
         )

@@ -85,14 +85,16 @@ class SuperpositionConfig(Config):
     @property
     def features(self) -> Features:
         """The distribution of the data."""
-        return Features(np.float32(self.density), self.values, self.grouping, self.group_size)
+        density: Any = self.density.astype(np.float32)
+        return Features(density, self.values, self.grouping, self.group_size)
 
     def relations(self) -> Iterator[str]:
         """Lengths, divisibility, and probabilities that must fit into one group."""
         for name in ("sparsity", "importance"):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != self.n_features:
-                yield f"{name}={shown(value)}: has {len(value)} values, n_features={self.n_features}"
+                count = f"has {len(value)} values, n_features={self.n_features}"
+                yield f"{name}={shown(value)}: {count}"
                 return
         if not np.any(self.importances > 0):
             yield f"importance={shown(self.importance)}: must be positive for at least one feature"
@@ -102,8 +104,9 @@ class SuperpositionConfig(Config):
             largest = self.density.reshape(-1, self.group_size).sum(axis=1).max()
             if largest > 1 + 1e-9:
                 yield (
-                    f"sparsity={shown(self.sparsity)}: the densities of one anticorrelated group must sum to "
-                    f"at most 1, not {largest:.4g}; use a sparsity of at least {1 - 1 / self.group_size:.4g}"
+                    f"sparsity={shown(self.sparsity)}: the densities of one anticorrelated group "
+                    f"must sum to at most 1, not {largest:.4g}; use a sparsity of at "
+                    f"least {1 - 1 / self.group_size:.4g}"
                 )
 
     def notices(self) -> list[str]:

@@ -120,7 +120,7 @@ def _as_stored(value: Any) -> Any:
 
 
 def _refusal(config: Config, name: str, value: Any) -> ConfigError | None:
-    """What is wrong with `value` by itself; relations between axes are checked cell by cell later."""
+    """What is wrong with `value` by itself; relations between axes are checked by the sweep."""
     field, convert = config.aliases().get(name, (name, lambda given: given))
     try:
         config.check_field(field, convert(value))

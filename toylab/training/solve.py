@@ -12,7 +12,7 @@ __all__ = ["Objective", "Quadratic", "Solution", "solve"]
 
 
 class Quadratic(NamedTuple):
-    """A sum of squares at one point: value [], gradient [p], and Gauss-Newton matrix [p, p] >= 0."""
+    """A sum of squares at a point: value [], gradient [p], Gauss-Newton matrix [p, p] >= 0."""
 
     value: jax.Array
     gradient: jax.Array
@@ -40,10 +40,10 @@ def solve(
 ) -> Solution:
     """Minimise by Levenberg-Marquardt: step = -(H + damping * max diag(H) * I)^-1 gradient.
 
-    A step that lowers the value is taken and the damping falls to 0.4 of itself; otherwise the point
-    stays and the damping grows fourfold. Symmetries of the model (rotations of the hidden space) make H
-    singular, so the damping never reaches zero. Each start takes all of its steps, whatever its
-    neighbours under `vmap` do.
+    A step that lowers the value is taken and the damping falls to 0.4 of itself; otherwise the
+    point stays and the damping grows fourfold. Symmetries of the model (rotations of the hidden
+    space) make H singular, so the damping never reaches zero. Each start takes all of its steps,
+    whatever its neighbours under `vmap` do.
 
     Args:
         objective: parameters [p] -> `Quadratic`.
@@ -68,15 +68,16 @@ def solve(
         return params, here, damping
 
     first = (start, objective(start), jnp.asarray(damping, start.dtype))
-    params, here, damping = jax.lax.fori_loop(0, n_steps, step, first)
-    return Solution(params, here.value, damping)
+    params, here, last_damping = jax.lax.fori_loop(0, n_steps, step, first)
+    return Solution(params, here.value, last_damping)
 
 
 def _eliminate(matrix: jax.Array, right: jax.Array) -> jax.Array:
     """matrix^-1 right for a symmetric positive definite [p, p], by Gauss-Jordan elimination.
 
-    Without LAPACK: for a dozen unknowns its calls cost more than the arithmetic, and its batched form waits
-    for threads of the pool that runs it, which can lock up when several devices share the pool.
+    Without LAPACK: for a dozen unknowns its calls cost more than the arithmetic, and its batched
+    form waits for threads of the pool that runs it, which can lock up when several devices share
+    the pool.
     """
 
     def clear_column(k: jax.Array, rows: jax.Array) -> jax.Array:

@@ -24,6 +24,7 @@ from toylab.training.grid import Grid
 
 __all__ = ["Compute", "Experiment", "Plan", "Progress", "as_key", "cell_key", "experiment", "sweep"]
 
+Device = Any  # jax.Device, which type checkers take for a variable
 C = TypeVar("C", bound=Config)
 R = TypeVar("R", bound=NamedTuple)
 
@@ -149,10 +150,10 @@ def sweep(
     configs: Grid[Any] | Sequence[Config],
     key: jax.Array | int,
     *,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     progress: Progress | None = None,
 ) -> R:
-    """Run every cell of a grid; cell i has the bits of `run(configs[i], cell_key(key, configs[i]))`.
+    """Run every cell of a grid; cell i has the bits of `run(config_i, cell_key(key, config_i))`.
 
     Args:
         run: an `Experiment`, or `functools.partial` of one with options
@@ -163,8 +164,8 @@ def sweep(
         progress: called with (stages done, stages in all).
 
     Returns:
-        The Result of `run` with the grid's axes in front of every array, and the grid as `.config`. When sizes
-        differ between cells, arrays are filled with zeros up to the largest.
+        The Result of `run` with the grid's axes in front of every array, and the grid as `.config`.
+        When sizes differ between cells, arrays are filled with zeros up to the largest.
 
     Raises:
         ConfigError: a cell that is not valid, or cells whose results have different structures.
@@ -202,9 +203,9 @@ def _planner(run: Callable[..., Any]) -> tuple[Experiment[Any, Any], dict[str, A
 
 
 def _execute(
-    plans: list[Plan], words: np.ndarray, devices: list[jax.Device], progress: Progress | None
+    plans: list[Plan], words: np.ndarray, devices: list[Device], progress: Progress | None
 ) -> list[Any]:
-    """Group the cells that share a program, run each group in microbatches, and finish each cell."""
+    """Group the cells that share a program, run each group in microbatches, finish each cell."""
     groups: dict[Any, list[int]] = {}
     for index, plan in enumerate(plans):
         groups.setdefault(_program(plan), []).append(index)
@@ -244,7 +245,7 @@ def _program(plan: Plan) -> Any:
 def _run_call(
     plans: list[Plan],
     words: np.ndarray,
-    devices: list[jax.Device],
+    devices: list[Device],
     report: Callable[[int], None] | None,
 ) -> list[tuple[Any, list[Any]]]:
     """One microbatch on each device; missing cells are filled with the first one's copy."""
@@ -253,12 +254,13 @@ def _run_call(
     filled = plans + [first] * (width - len(plans))
     words = np.concatenate([words, words[:1].repeat(width - len(plans), axis=0)])
     problem = jax.tree.map(lambda *leaves: np.stack(leaves), *(plan.problem for plan in filled))
-    problem, words = jax.device_put((problem, words), _placement(tuple(devices)))
+    problem, seeds = jax.device_put((problem, words), _placement(tuple(devices)))
     begin, advance, observe, end = _compiled(first.compute, first.microbatch, tuple(devices))
-    state = begin(problem, words)
+    state = begin(problem, seeds)
     records = []
     for stage, target in enumerate(first.targets, start=1):
-        state = advance(problem, state, np.full(width, target, np.int32))
+        until = jax.device_put(np.full(width, target, np.int32), _placement(tuple(devices)))
+        state = advance(problem, state, until)
         records.append(jax.device_get(observe(problem, state)))
         if report is not None:
             report(stage)
@@ -275,7 +277,7 @@ def _run_call(
 
 
 @functools.cache
-def _compiled(compute: Compute, microbatch: int, devices: tuple[jax.Device, ...]) -> Compute:
+def _compiled(compute: Compute, microbatch: int, devices: tuple[Device, ...]) -> Compute:
     """The four stages for arrays whose leading axis runs over the microbatches of all devices."""
     begin, advance, observe, end = (
         _over_cells(stage, microbatch, devices)
@@ -289,11 +291,11 @@ def _compiled(compute: Compute, microbatch: int, devices: tuple[jax.Device, ...]
     return Compute(begin, advance, observe, end)
 
 
-def _over_cells(stage: Callable[..., Any], microbatch: int, devices: tuple[jax.Device, ...]) -> Any:
+def _over_cells(stage: Callable[..., Any], microbatch: int, devices: tuple[Device, ...]) -> Any:
     def local(*args: Any) -> Any:
         if microbatch > 1:
             return jax.vmap(stage)(*args)
-        # vmap of one cell compiles other loops than the cell alone, so the axis is taken off instead.
+        # vmap of one cell compiles other loops than the cell alone: the axis is taken off.
         return jax.tree.map(
             lambda leaf: leaf[None], stage(*jax.tree.map(lambda leaf: leaf[0], args))
         )
@@ -313,7 +315,7 @@ def _over_cells(stage: Callable[..., Any], microbatch: int, devices: tuple[jax.D
 
 
 @functools.cache
-def _placement(devices: tuple[jax.Device, ...]) -> jax.Device | NamedSharding:
+def _placement(devices: tuple[Device, ...]) -> Device | NamedSharding:
     """Where the leading axis lives: one device, or an equal part on each."""
     if len(devices) == 1:
         return devices[0]

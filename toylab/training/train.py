@@ -92,7 +92,7 @@ def adamw(
     All numbers may be traced. Source: Loshchilov and Hutter 2019 (decoupled weight decay).
     """
 
-    def rate(step: jax.Array) -> jax.Array:
+    def rate(step: Any) -> jax.Array:
         turn = jnp.pi * step / jnp.maximum(n_steps, 1)
         return learning_rate * (0.5 * (1.0 + jnp.cos(turn)) if cosine else jnp.ones_like(turn))
 
