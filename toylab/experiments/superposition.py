@@ -270,7 +270,7 @@ def _require_converged(result: SuperpositionResult) -> None:
     config, step = result.config, int(result.first_bad_step)
     if step >= 0:
         raise DivergedError(
-            f"learning_rate={config.learning_rate:g}: the loss or its gradient stopped being finite "
-            f"at step {step} of {config.n_steps}; try a smaller one. The loss of the last good state "
-            f"is {float(result.loss):.4g}. Config: {config.to_json()}"
+            f"learning_rate={config.learning_rate:g}: the loss or its gradient stopped being "
+            f"finite at step {step} of {config.n_steps}; try a smaller one. The loss of the last "
+            f"good state is {float(result.loss):.4g}. Config: {config.to_json()}"
         )
