@@ -81,7 +81,7 @@ def draw_models(panels: Sequence[Axes], found: Sequence[Cell],
         colours: one for each feature; by default what each model's config suggests.
     """
     tips = [rounded(place(cell.W)) for cell in found]
-    reach = 1.2 * max(1.0, *(float(np.abs(points).max(initial=0.0)) for points in tips), 1.0)
+    reach = 1.28 * max(1.0, *(float(np.abs(points).max(initial=0.0)) for points in tips), 1.0)
     for axes, cell, points in zip(panels, found, tips, strict=False):
         _draw_vectors(axes, cell, points, reach, colours)
     for axes in panels[len(found):]:
@@ -117,7 +117,7 @@ def _sets(config: SuperpositionConfig) -> NDArray[np.int64]:
 def _draw_vectors(axes: Axes, cell: Cell, points: NDArray[np.float64], reach: float,
                   colours: Sequence[str] | None) -> None:
     strip(axes).set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.set_title(cell.label, loc="center", pad=2)
+    axes.set_title(cell.label, loc="center", pad=3)
     turn = np.linspace(0, 2 * np.pi, 181)
     axes.plot(np.cos(turn), np.sin(turn), color=RULE, linewidth=0.8, zorder=0)
     norms = np.linalg.norm(cell.W, axis=0)

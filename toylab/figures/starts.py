@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from toylab.analysis.portrait import NEAR
@@ -148,6 +149,8 @@ def geometry_crossing(data: Branches, title: str = "") -> Figure:
         left.axvline(rounded(crossing), color=MUTED, linewidth=0.9, linestyle="--", zorder=0)
         left.annotate(f"p* = {crossing:.4f}", (crossing, 0.98), (4, 0), va="top", fontsize=9,
                       xycoords=("data", "axes fraction"), textcoords="offset points")
+    for axes in row:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     where = f"at density {crossing:.3f}" if np.isfinite(crossing) else "nowhere in this range"
     default = f"{n} features in {data.n_hidden}: the best geometry changes {where}"
