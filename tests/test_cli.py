@@ -169,7 +169,7 @@ def test_more_dimensions_than_features_are_noticed(out, capsys, delivered):
     assert run("run", "superposition", *SMALL, "n_hidden=4", "--out", out) == 0
     assert len(delivered) == 1
     assert capsys.readouterr().err == (
-        "toylab: n_hidden=4: exceeds n_features=3; no superposition is possible\n"
+        "toylab: note: n_hidden=4: exceeds n_features=3; no superposition is possible\n"
     )
 
 

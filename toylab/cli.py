@@ -110,7 +110,7 @@ def _run(args: argparse.Namespace) -> int:
     config = SuperpositionConfig.from_strings(_fields(args.words))
     experiment, seed = _experiment(args), _seed(args)
     for notice in config.notices():
-        print(f"toylab: {notice}", file=sys.stderr)
+        print(f"toylab: note: {notice}", file=sys.stderr)
 
     from toylab.figures.geometry import hidden_geometry  # matplotlib: slow, so once all is sound
     from toylab.figures.superposition import feature_bars, gram_and_bias
@@ -132,7 +132,7 @@ def _sweep(args: argparse.Namespace) -> int:
     from toylab.figures.superposition import dimensionality_against_density, gram_and_bias
 
     drawings: dict[str, Drawing] = {"geometry": hidden_geometry, "gram": gram_and_bias}
-    if {"sparsity", "density"} & {name for name, _ in grid.axes}:
+    if [name for name, _ in grid.axes] in (["sparsity"], ["density"]):
         drawings["dimensionality"] = dimensionality_against_density
     if len(grid.axes) == 2:
         drawings["map"] = sweep_map

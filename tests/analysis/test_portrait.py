@@ -29,6 +29,12 @@ def test_a_pentagon_by_hand() -> None:
         frozenset({i, (i + 1) % 5}) for i in range(5)}
 
 
+def test_longer_vectors_interfere_more_and_so_does_their_bound() -> None:
+    seen = portrait(polygon(5, radius=1.2), np.zeros(5))
+    assert seen.interference == pytest.approx([1.2 * np.sqrt(1.5)] * 5, abs=1e-6)
+    assert seen.interference_floor == pytest.approx(1.2 * np.sqrt(1.5))
+
+
 def test_a_dropped_feature_counts_for_nothing_in_the_bounds() -> None:
     seen = portrait(np.array([[1.0, -1.0, 0.0]]), np.zeros(3))
     assert seen.represented.tolist() == [True, True, False]

@@ -52,8 +52,9 @@ class Portrait(NamedTuple):
         norm: [n], |w_i|.
         represented: bool [n], whether the norm exceeds 0.5.
         interference: [n], √(Σ_{j≠i} (ŵ_i·w_j)²).
-        interference_floor: the least root mean square of `interference` over as many unit vectors
-            as are represented: √(k-1) times the Welch bound.
+        interference_floor: the least root mean square of `interference` over k vectors that are at
+            least as long as the shortest represented one: its length times √(k-1) times the Welch
+            bound.
         coherence: [n], the largest |cos| with another represented feature.
         welch: the least possible maximum of `coherence`: the Welch bound of k vectors.
         dimensionality: [n], |w_i|² / Σ_j (ŵ_i·w_j)².
@@ -110,7 +111,9 @@ def portrait(W: ArrayLike, b: ArrayLike) -> Portrait:
         norm=norm,
         represented=kept,
         interference=interference[:n],
-        interference_floor=interference_floor(count, m),
+        interference_floor=float(norm[kept].min(initial=np.inf)) * interference_floor(count, m)
+        if kept.any()
+        else 0.0,
         coherence=coherence[:n],
         welch=welch_bound(count, m),
         dimensionality=dimensionality[:n],

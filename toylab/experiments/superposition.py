@@ -148,7 +148,9 @@ def run(config: SuperpositionConfig, *, n_starts: int = 1, n_records: int = 0) -
     n_starts = _count("n_starts", n_starts, 1, 4096)
     n_records = _count("n_records", n_records, 0, min(10_000, config.n_steps))
     shape = padded_shape(config)
-    pieces = n_records or 10
+    cost = training_cost(config, shape, n_starts, n_records)
+    # The host looks up after each piece, to report progress or to be interrupted: twice a second.
+    pieces = n_records or min(max(10, int(2 * cost.seconds)), 1000)
     targets = tuple(config.n_steps * (k + 1) // pieces for k in range(pieces))
     problem = problem_of(config, shape, n_starts, recorded=n_records > 0)
     return Plan(
@@ -157,7 +159,7 @@ def run(config: SuperpositionConfig, *, n_starts: int = 1, n_records: int = 0) -
         targets,
         1,
         functools.partial(_finish_trained, config),
-        training_cost(config, shape, n_starts, n_records),
+        cost,
         _require_converged,
     )
 
@@ -167,8 +169,9 @@ def solve(config: SuperpositionConfig, *, n_starts: int = 8) -> Plan:
     """Minimise the exact expected loss from `n_starts` random starts; the best is the result.
 
     solve(config, key, n_starts=8) -> SuperpositionResult. Levenberg-Marquardt on rough, then on
-    coarse nodes; the ends are compared on finer ones, and the winner's loss is
-    `expected_loss`. A program is compiled for each pair of sizes.
+    coarse nodes; the ends are compared on finer ones, and the winner's loss is `expected_loss`.
+    Its minimum is the nodes', whose loss is typically within 0.1 % of the least. A program is
+    compiled for each pair of sizes.
 
     Args:
         config: n_features <= 8; learning_rate, n_steps and the like are not used.

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from toylab.analysis.polytopes import name_polytope
+from toylab.analysis.polytopes import TOLERANCE, name_polytope
 from toylab.analysis.portrait import edges, place
 from toylab.figures.cells import Cell, cells, spaced
 from toylab.figures.palette import (
@@ -62,13 +62,23 @@ def hidden_geometry(result: SuperpositionResult, title: str = "") -> Figure:
     figure, grid = new_figure(rows, columns, width=width, height=height)
     draw_models(list(grid.ravel()), found)
     _add_legend(figure, grid, colouring)
-    m, n = found[0].config.n_hidden, found[0].config.n_features
+    n, m = (_sizes([getattr(cell.config, name) for cell in found])
+            for name in ("n_features", "n_hidden"))
     shapes = [shape_of(cell) for cell in found]
     told = "; ".join(f"{c.label or 'the model'}: {s}" for c, s in zip(found, shapes, strict=True))
     alt = f"{n} feature vectors in {m} hidden dimensions, {len(found)} panels. {told}."
     story = " → ".join(dict.fromkeys(shape.partition(",")[0] for shape in shapes))
-    default = f"{n} features in {m} dimensions" + (f": {story}" if len(story) < 34 else "")
+    default = f"{n} features in {m} dimension{'s' * (m != '1')}" + (
+        f": {story}" if len(story) < 34 else "")
     return caption(figure, title or default, alt)
+
+
+def _sizes(values: Sequence[int]) -> str:
+    """The sizes that occur, `5` or `1 or 2` or `1 to 8`."""
+    distinct = sorted(set(values))
+    if len(distinct) == 1:
+        return str(distinct[0])
+    return f"{distinct[0]} {'or' if len(distinct) == 2 else 'to'} {distinct[-1]}"
 
 
 def draw_models(panels: Sequence[Axes], found: Sequence[Cell],
@@ -96,7 +106,8 @@ def shape_of(cell: Cell) -> str:
     if cell.config.grouping != "independent" and cell.config.group_size > 1:
         return _set_cosines(cell)
     polytope = name_polytope(cell.W)
-    name = polytope.name if polytope.name != "irregular" else f"near {polytope.nearest}"
+    close = polytope.name == "irregular" and polytope.deviation <= 2 * TOLERANCE
+    name = f"near {polytope.nearest}" if close else polytope.name
     return name + (f", {polytope.n_dropped} dropped" if polytope.n_dropped else "")
 
 

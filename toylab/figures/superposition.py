@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from toylab.analysis.portrait import FRACTIONS
+from toylab.analysis.portrait import FRACTIONS, portrait
 from toylab.analysis.superposition import (
     REPRESENTED,
     dims_per_feature,
@@ -22,7 +22,6 @@ from toylab.analysis.superposition import (
     feature_dimensionality,
     feature_interference,
     gram,
-    interference_floor,
     n_represented,
     welch_bound,
 )
@@ -149,8 +148,9 @@ def _draw_gram(row: Sequence[Axes], cell: Cell, G: NDArray[np.float64], heat: No
 def feature_bars(result: SuperpositionResult, title: str = "") -> Figure:
     """Interference, nearest neighbour and dimensionality of every feature of one model.
 
-    Left, the interference of each feature; the line is `interference_floor`, below which its root
-    mean square over k unit vectors cannot fall. Middle, the largest |cos| with another feature; its
+    Left, the interference of each feature; the line is the shortest length times
+    `interference_floor`, below which its root mean square over k vectors cannot fall. Middle, the
+    largest |cos| with another feature; its
     maximum cannot fall below the line, the Welch bound. Right, the dimensionality with the values
     of the regular arrangements. k counts the features represented.
 
@@ -162,9 +162,10 @@ def feature_bars(result: SuperpositionResult, title: str = "") -> Figure:
     """
     cell = cells(result)[0]
     m, n = cell.W.shape
-    k = int(n_represented(cell.W))
+    seen = portrait(cell.W, cell.b)
+    k = seen.n_represented
     crowding = rounded(feature_interference(cell.W))
-    drawn = ((crowding, "interference", interference_floor(max(k, 1), m)),
+    drawn = ((crowding, "interference", seen.interference_floor),
              (rounded(feature_coherence(cell.W)), "closest |cos|", welch_bound(max(k, 1), m)),
              (rounded(feature_dimensionality(cell.W)), "dimensionality", None))
     figure, grid = new_figure(1, 3, height=3.0)

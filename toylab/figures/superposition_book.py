@@ -143,7 +143,8 @@ LINEAR = (
         "Each panel: WᵀW, the bias b, and the norm of each feature coloured by its interference. "
         "The linear model is principal component analysis at every density. With a ReLU the same "
         "happens on dense data, where dropped features are answered by their mean 1/2; as data "
-        "get sparse, features share dimensions, at first the less important of those kept.",
+        "get sparse, features share dimensions, at first the less important of those kept. Each is "
+        "the best of three starts: a single one may also end with the top features in pairs.",
         20, 5, 0.7, 2500, 3,
         "Linear: exactly the five most important features at every density. ReLU: the same at "
         "density 1, with bias 1/2 for the dropped; at 0.3 the first feature is still alone while "

@@ -67,8 +67,8 @@ def crowding(seen: Portrait, n_hidden: int) -> str:
     """What the chart of interference shows, and what its line means."""
     return ("What all others write along a feature's direction, as a root of squares. "
             + _bound(seen, n_hidden, seen.interference_floor,
-                     f"the Welch bound × √{seen.n_represented - 1}; {seen.n_represented} unit "
-                     "vectors cannot do better on average")
+                     f"the shortest length × √{seen.n_represented - 1} × the Welch bound; "
+                     f"{seen.n_represented} vectors of that length cannot do better on average")
             + " Pale: dropped features." * (not seen.represented.all()))
 
 
