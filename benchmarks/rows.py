@@ -93,7 +93,7 @@ TARGETS = {
     ),
     "200-20": Target(
         functools.partial(toylab.superposition.run, n_starts=2),
-        {"learning_rate": 1e-2, "n_steps": 1200, "batch_size": 512},
+        {"learning_rate": 1e-2, "n_steps": 2000, "batch_size": 512},
         cell=1.005,
         mean=1.005,
         speed=30.0,

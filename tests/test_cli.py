@@ -84,7 +84,7 @@ def test_run_writes_the_result_and_its_figures(out, capsys):
 def test_sweep_writes_the_grid(out, capsys):
     words = ["n_features=3", "density=0.1,0.5", "n_hidden=1,2", "--method", "solve"]
     assert run("sweep", "superposition", *words, "--starts", 2, "--out", out) == 0
-    assert sorted(os.listdir(out)) == files("geometry", "gram", "dimensionality", "map")
+    assert sorted(os.listdir(out)) == files("geometry", "gram", "map")
     result = toylab.load(out / "result.npz")
     shared = toylab.SuperpositionConfig(n_features=3, density=0.1, n_hidden=1)
     assert result.config == toylab.grid(shared, density=[0.1, 0.5], n_hidden=[1, 2])

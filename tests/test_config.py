@@ -23,6 +23,7 @@ BAD = [
     ({"n_features": "5"}, "n_features='5': must be an int, got str"),
     ({"n_features": True}, "n_features=True: must be an int, got bool"),
     ({"n_features": 10**9}, "n_features=1000000000: must be an integer in 1..4096"),
+    ({"sparsity": 10**400}, "sparsity=inf: must be finite and in [0, 1)"),
     ({"n_hidden": 0}, "n_hidden=0: must be an integer in 1..4096"),
     ({"sparsity": 1.0}, "sparsity=1.0: must be in [0, 1); 1 means no feature is ever active"),
     ({"sparsity": 1.1}, "sparsity=1.1: must be in [0, 1); 1 means no feature is ever active"),
@@ -124,6 +125,27 @@ def test_density_is_another_spelling_of_sparsity():
     assert SuperpositionConfig(density=(0.1, 0.2), n_features=2).sparsity == (0.9, 0.8)
     assert SuperpositionConfig(sparsity=0.5).replace(density=0.1).sparsity == 0.9
     np.testing.assert_allclose(SuperpositionConfig(sparsity=0.9).density, [0.1] * 5)
+
+
+@pytest.mark.parametrize("density", [jnp.float32(0.25), np.array(0.25), np.float64(0.25)])
+def test_arrays_of_density_are_complemented_too(density):
+    assert SuperpositionConfig(density=density).check().sparsity == 0.75
+    assert SuperpositionConfig(density=[density] * 2, n_features=2).check().sparsity == (0.75, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("density", "text"),
+    [
+        ("a", "density='a': must be a number, got str"),
+        (True, "density=True: must be a number, got bool"),
+        (1.5, "density=1.5: must be in (0, 1]"),
+        (float("nan"), "density=nan: must be in (0, 1]"),
+    ],
+)
+def test_bad_densities_are_refused_by_their_own_name(density, text):
+    with pytest.raises(ConfigError) as caught:
+        SuperpositionConfig(density=density)
+    assert str(caught.value) == text
 
 
 def test_importances_are_the_formula():

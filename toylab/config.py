@@ -75,7 +75,7 @@ class Rule:
         inside = (value > self.low if self.low_open else value >= self.low) and (
             value < self.high if self.high_open else value <= self.high
         )
-        if not math.isfinite(value):
+        if isinstance(value, float | np.floating) and not math.isfinite(value):
             return f"must be finite and {self.interval}", False
         if not inside:
             return f"must be {self.interval}" + (f"; {self.note}" if self.note else ""), False
@@ -298,7 +298,7 @@ def _plain(value: Any, rule: Rule) -> Any:
     if isinstance(value, list):
         value = tuple(value)
     if isinstance(value, int) and not isinstance(value, bool) and rule.kind in ("float", "items"):
-        return float(value)
+        return float(value) if abs(value) < 1e300 else math.inf if value > 0 else -math.inf
     if isinstance(value, tuple) and rule.kind == "items":
         return tuple(_plain(v, Rule("float")) for v in value)
     return value

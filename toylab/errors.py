@@ -32,5 +32,8 @@ class FormatError(ValueError):
 
 def shown(value: object, limit: int = 80) -> str:
     """The value's repr cut to `limit` characters, so that a huge argument makes a short message."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python prints
+        text = "a huge int"
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -192,6 +192,19 @@ def test_divergence_names_its_step_alone_and_is_stored_in_a_sweep():
             "n_hidden=0: must be an integer in 1..4096",
         ),
         (
+            lambda: superposition.run(PENTAGON.replace(density=1e-6), 0),
+            "density=1e-06: samples resolve densities from 0.0001 on; use a smaller sparsity, "
+            "or solve, which does not sample",
+        ),
+        (
+            lambda: superposition.solve(None, 0),
+            "config=None: must be a SuperpositionConfig, got NoneType",
+        ),
+        (
+            lambda: expected_loss([[np.nan] * 5] * 2, [0] * 5, PENTAGON),
+            "W=float32[2, 5] with nan at [0, 0]: must be finite",
+        ),
+        (
             lambda: sample_features(PENTAGON, 0, 0),
             "n=0: must be an integer in 1..13421772 for n_features=5",
         ),
@@ -211,6 +224,25 @@ def test_public_samples_are_rows():
     x = np.asarray(sample_features(PENTAGON, 0, 50_000))
     assert x.shape == (50_000, 5)
     np.testing.assert_allclose((x > 0).mean(axis=0), 0.05, atol=5 * np.sqrt(0.05 * 0.95 / 50_000))
+
+
+@pytest.mark.parametrize(
+    ("fields", "limit"),
+    [
+        ({"grouping": "correlated", "group_size": 4, "values": "signed", "sparsity": 0.9}, 0.01),
+        ({"sparsity": (0.0,) * 4 + (0.999,) * 4}, 0.01),
+        ({"sparsity": 0.5}, 0.005),
+    ],
+)
+def test_eight_dense_or_grouped_features_are_scored_within_a_percent(fields, limit):
+    """The hardest cases for the nodes: much mass on sets of four active features."""
+    config = SuperpositionConfig(n_features=8, n_hidden=3, **fields)
+    result = superposition.solve(config, 0)
+    W, b = np.asarray(result.model.W, float), np.asarray(result.model.b, float)
+    x = np.asarray(sample_features(config, 5, 10**6), float)
+    losses = ((x - np.maximum(x @ W.T @ W + b, 0)) ** 2).mean(axis=1)
+    error = 3 * losses.std() / 1000
+    assert float(result.loss) == pytest.approx(losses.mean(), abs=error + limit * losses.mean())
 
 
 def test_results_have_the_documented_shapes():

@@ -161,7 +161,7 @@ def test_an_interval_includes_its_ends() -> None:
 
 def test_the_gallery_is_sound_self_contained_and_marks_failures(tmp_path: Path) -> None:
     run_book([], tmp_path, book=FAKE)
-    text = (tmp_path / "index.html").read_text()
+    text = (tmp_path / "index.html").read_text("utf-8")
     page = Page(text)
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
@@ -354,4 +354,4 @@ def test_rank_correlation_agrees_with_scipy() -> None:
 def test_a_real_entry_holds(tmp_path: Path) -> None:
     [outcome] = run_book(["random-directions"], tmp_path)
     assert outcome.holds, outcome.measured
-    Page((tmp_path / "index.html").read_text())
+    Page((tmp_path / "index.html").read_text("utf-8"))

@@ -39,7 +39,7 @@ class Fineness(NamedTuple):
     Attributes:
         line: for one active feature.
         plane: for two, each way in each of two triangles.
-        cube: for three and more, shared by all sets of one size.
+        cube: for three and more, shared by all sets of one size, but at least a quarter for each.
     """
 
     line: int
@@ -98,7 +98,8 @@ def _cube(
         return np.ones((1, k)), np.ones(1)
     if k <= 2:
         return _gauss_legendre(k, fineness.line if k == 1 else fineness.plane)
-    count = max(math.ceil(fineness.cube / math.comb(n_features, k)), 16)
+    # Grouped or unequal features can put all the mass on one set, so none may starve.
+    count = max(math.ceil(fineness.cube / math.comb(n_features, k)), fineness.cube // 4, 16)
     return _low_discrepancy(k, count, seed), np.full(count, 1.0 / count)
 
 

@@ -175,7 +175,12 @@ def solver_cost(config: SuperpositionConfig, n_starts: int) -> Cost:
     params = (config.n_hidden + 1) * n
     values = n * len(nodes(n, config.values, COARSE).x)
     per_start = 4.0 * (8 * values + 4 * n * (n + 1) * params + 4 * params**2)
-    flops = 2.0 * values * (n + 2) ** 2 + 2 * n * (n + 1) ** 2 * params + n * n * params**2
+    flops = (
+        2.0 * values * (n + 2) ** 2
+        + 2 * n * (n + 1) ** 2 * params
+        + n * n * params**2
+        + 2 * params**3
+    )
     return Cost(
         lanes * per_start + 2e8, n_starts * (ROUGH_STEPS + COARSE_STEPS) * (flops / 1e10 + 5e-6)
     )

@@ -10,6 +10,7 @@ import optax
 
 from toylab.budget import Cost
 from toylab.data.counter import fork, stream
+from toylab.data.expected import MAX_FEATURES
 from toylab.data.features import sample
 from toylab.experiments.problem import (
     DATA,
@@ -108,4 +109,6 @@ def training_cost(
         n_starts * m * n * (4 + n_records) + 6 * n * config.batch_size + m * config.batch_size
     )
     seconds = config.n_steps * n_starts * (6.0 * config.batch_size * n * inner / 2e10 + 3e-5)
+    if config.n_features > MAX_FEATURES:
+        seconds += n_starts * HELD_OUT_EXAMPLES * 2.0 * n * inner / 2e10
     return Cost(n_bytes + 2e8, seconds)

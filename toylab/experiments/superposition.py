@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from toylab.analysis.arguments import weights
 from toylab.data.counter import stream
 from toylab.data.expected import MAX_FEATURES
 from toylab.data.features import Features, sample
-from toylab.errors import ConfigError, DivergedError, shown
+from toylab.errors import ConfigError, ConfigTypeError, DivergedError, shown
 from toylab.experiments.exact import SOLVER, loss_at_nodes, solver_cost, solver_microbatch
 from toylab.experiments.problem import padded_shape, problem_of
 from toylab.experiments.sampled import TRAINER, training_cost
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 MAX_EXAMPLES = 2**26
+LEAST_DENSITY = 1e-4
 NEVER: Any = np.int32(-1)
 
 
@@ -85,7 +87,7 @@ def sample_features(config: SuperpositionConfig, key: jax.Array | int, n: int) -
     Raises:
         ConfigError: a bad config, key or `n` (1..67108864 numbers in all).
     """
-    config = config.check()
+    config = _checked(config)
     if (
         isinstance(n, bool)
         or not isinstance(n, int | np.integer)
@@ -96,14 +98,15 @@ def sample_features(config: SuperpositionConfig, key: jax.Array | int, n: int) -
             f"n={shown(n)}: must be an integer in 1..{MAX_EXAMPLES // config.n_features} "
             f"for n_features={config.n_features}"
         )
+    _require_samplable(config)
     return sample(config.features, stream(as_key(key)), int(n)).T
 
 
 def expected_loss(W: Any, b: Any, config: SuperpositionConfig) -> jax.Array:
     """The exact mean over examples and features of importance * squared error, float32 [].
 
-    Enumerates the active sets and integrates their magnitudes on fixed nodes; relative error about
-    1e-3 at worst (dense data), far less on sparse data.
+    Enumerates the active sets and integrates their magnitudes on fixed nodes. The relative error is
+    below 1e-3 on sparse data, and up to a few times that on dense or grouped data.
 
     Args:
         W: [n_hidden, n_features]. b: [n_features].
@@ -112,9 +115,9 @@ def expected_loss(W: Any, b: Any, config: SuperpositionConfig) -> jax.Array:
     Raises:
         ConfigError: more than 8 features, or shapes that do not fit.
     """
-    config = config.check()
+    config = _checked(config)
     _require_exact(config, "expected_loss")
-    W, b = jnp.asarray(W, jnp.float32), jnp.asarray(b, jnp.float32)
+    W, b = weights(W), jnp.asarray(np.asarray(b, float), jnp.float32)
     n = config.n_features
     if W.ndim != 2 or W.shape[1] != n or b.shape != (n,):
         raise ConfigError(
@@ -144,7 +147,8 @@ def run(config: SuperpositionConfig, *, n_starts: int = 1, n_records: int = 0) -
         BudgetError: predicted memory or time beyond the limits (`toylab.budget`).
         DivergedError: the training of every start diverged. In a sweep the cell says so instead.
     """
-    config = config.check()
+    config = _checked(config)
+    _require_samplable(config)
     n_starts = _count("n_starts", n_starts, 1, 4096)
     n_records = _count("n_records", n_records, 0, min(10_000, config.n_steps))
     shape = padded_shape(config)
@@ -170,7 +174,8 @@ def solve(config: SuperpositionConfig, *, n_starts: int = 8) -> Plan:
 
     solve(config, key, n_starts=8) -> SuperpositionResult. Levenberg-Marquardt on rough, then on
     coarse nodes; the ends are compared on finer ones, and the winner's loss is `expected_loss`.
-    Its minimum is the nodes', whose loss is typically within 0.1 % of the least. A program is
+    For up to 5 independent features it is typically within 0.1 % of the least known; for 6 to 8
+    dense or grouped ones the nodes are fewer for each set, and `run` may find less. A program is
     compiled for each pair of sizes.
 
     Args:
@@ -180,7 +185,7 @@ def solve(config: SuperpositionConfig, *, n_starts: int = 8) -> Plan:
     Raises:
         ConfigError: a bad config or option, or more than 8 features.
     """
-    config = config.check()
+    config = _checked(config)
     _require_exact(config, "solve")
     n_starts = _count("n_starts", n_starts, 1, 4096)
     problem = problem_of(config, (config.n_hidden, config.n_features), n_starts, recorded=False)
@@ -192,6 +197,24 @@ def solve(config: SuperpositionConfig, *, n_starts: int = 8) -> Plan:
         functools.partial(_finish_solved, config),
         solver_cost(config, n_starts),
     )
+
+
+def _checked(config: SuperpositionConfig) -> SuperpositionConfig:
+    if not isinstance(config, SuperpositionConfig):
+        raise ConfigTypeError(
+            f"config={shown(config)}: must be a SuperpositionConfig, got {type(config).__name__}"
+        )
+    return config.check()
+
+
+def _require_samplable(config: SuperpositionConfig) -> None:
+    """One draw in multiples of 2^-24 decides and measures; below 1e-4 it would measure coarsely."""
+    least = float(config.density.min())
+    if least < LEAST_DENSITY:
+        raise ConfigError(
+            f"density={least:.3g}: samples resolve densities from {LEAST_DENSITY:g} on; use a "
+            "smaller sparsity, or solve, which does not sample"
+        )
 
 
 def _require_exact(config: SuperpositionConfig, caller: str) -> None:
@@ -235,7 +258,7 @@ def _finish_trained(
     if n <= MAX_FEATURES:
         losses = np.array([expected_loss(*model, config) for model in zip(W, b, strict=True)])
     # A start that diverged keeps its last good state; it is chosen only when every start diverged.
-    sound = first_bad_step < 0
+    sound = (first_bad_step < 0) & np.isfinite(losses)
     best = int(np.argmin(np.where(sound, losses, np.inf) if sound.any() else losses))
     if not records or not records[0]:
         history = _no_history(m, n)

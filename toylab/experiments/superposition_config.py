@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+import jax
 import numpy as np
+from jax.core import Tracer
 
 from toylab.config import Config, choice, config, integer, per_item, real
 from toylab.data.features import Features
-from toylab.errors import shown
+from toylab.errors import ConfigError, ConfigTypeError, shown
 
 __all__ = ["SuperpositionConfig"]
 
@@ -120,7 +122,16 @@ class SuperpositionConfig(Config):
 
 
 def _complement(density: Any) -> Any:
-    if isinstance(density, list | tuple | np.ndarray):
+    if isinstance(density, Tracer):
+        return 1.0 - density
+    if isinstance(density, jax.Array | np.ndarray):
+        density = np.asarray(density).tolist()
+    if isinstance(density, list | tuple):
         return tuple(_complement(value) for value in density)
-    usable = isinstance(density, int | float | np.number) and not isinstance(density, bool)
-    return round(1.0 - float(density), 12) if usable else density
+    if isinstance(density, bool) or not isinstance(density, int | float | np.number):
+        raise ConfigTypeError(
+            f"density={shown(density)}: must be a number, got {type(density).__name__}"
+        )
+    if not 0 <= density <= 1:
+        raise ConfigError(f"density={shown(density)}: must be in (0, 1]")
+    return round(1.0 - float(density), 12)

@@ -85,11 +85,11 @@ def run_book(selection: Sequence[str] = (), out: str | Path = "book", quick: boo
                 progress(done + seed, total)
 
         outcomes.append(_make(entry, folder, advance))
-    plates = [Plate(entry, outcome, (folder / f"{entry.id}.svg").read_text(), _command(entry),
-                    parameters(entry.config))
-              for entry, outcome in zip(entries, outcomes, strict=True)]
-    (folder / "index.html").write_text(gallery_page(plates))
-    (folder / "book.csv").write_text(_table(entries, outcomes))
+    pictures = [(folder / f"{entry.id}.svg").read_text("utf-8") for entry in entries]
+    plates = [Plate(entry, outcome, svg, _command(entry), parameters(entry.config))
+              for entry, outcome, svg in zip(entries, outcomes, pictures, strict=True)]
+    (folder / "index.html").write_text(gallery_page(plates), "utf-8")
+    (folder / "book.csv").write_text(_table(entries, outcomes), "utf-8")
     return outcomes
 
 

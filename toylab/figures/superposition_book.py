@@ -145,7 +145,7 @@ LINEAR = (
         "happens on dense data, where dropped features are answered by their mean 1/2; as data "
         "get sparse, features share dimensions, at first the less important of those kept. Each is "
         "the best of three starts: a single one may also end with the top features in pairs.",
-        20, 5, 0.7, 2500, 3,
+        20, 5, 0.7, 2000, 3,
         "Linear: exactly the five most important features at every density. ReLU: the same at "
         "density 1, with bias 1/2 for the dropped; at 0.3 the first feature is still alone while "
         "the fifth shares; at 0.001 more than five are kept.",
@@ -202,7 +202,7 @@ def _crossing(n: int, place: float, shapes: tuple[str, str], densities: Sequence
 
 TRANSITIONS = (
     _phases(
-        2, 32, "Ignored, alone or in superposition: two features in one dimension",
+        2, 28, "Ignored, alone or in superposition: two features in one dimension",
         "Left, what becomes of the second feature; the line is where the explicit models cost the "
         "same. Right, the trained loss over the best of these models. They are upper bounds, which "
         "training undercuts by up to 14 % near the boundary, so agreement cannot be perfect there.",

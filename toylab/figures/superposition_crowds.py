@@ -117,7 +117,7 @@ CROWDS: tuple[Entry, ...] = (
         "20 features of importance 0.85^i. Mean interference of the features that a model keeps, "
         "over density and number of hidden dimensions.",
         Recipe(grid(model(20, 2, importance_decay=0.85, n_steps=2000), n_hidden=[2, 4, 6, 8],
-                    density=[0.01, 0.03, 0.1, 0.3, 1.0]), 1, superposition.run),
+                    density=[0.01, 0.1, 0.3, 1.0]), 1, superposition.run),
         sweep_map,
         "At density 1 every model keeps exactly as many features as it has dimensions; at density "
         "0.01 every one keeps more.",

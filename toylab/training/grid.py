@@ -95,6 +95,8 @@ def _values(config: Config, name: str, values: Any) -> tuple[Any, ...]:
         values = np.asarray(values).tolist()
     if isinstance(values, str) or not isinstance(values, Sequence | range):
         raise ConfigError(f"{name}={shown(values)}: an axis must be a list of values")
+    if len(values) > MAX_CELLS:
+        raise BudgetError(f"grid: {len(values)} cells; at most {MAX_CELLS} in one grid")
     plain = tuple(
         tuple(v) if isinstance(v, list) else v.item() if isinstance(v, np.generic) else v
         for v in values

@@ -118,6 +118,10 @@ def as_key(key: jax.Array | int) -> jax.Array:
         and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
         and key.ndim == 0
     ):
+        if jax.random.key_data(key).shape != (2,):
+            raise ConfigError(
+                f"seed={shown(key)}: must be a threefry key; write jax.random.key(seed)"
+            )
         return key
     if isinstance(key, bool) or not isinstance(key, int | np.integer):
         raise ConfigTypeError(
