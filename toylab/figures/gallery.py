@@ -76,8 +76,8 @@ summary { cursor: pointer; }
 def gallery_page(plates: Sequence[Plate]) -> str:
     """The page as HTML: a summary, then each figure with all that belongs to it.
 
-    It holds every picture as inline SVG and loads nothing. Marks are words and signs, not only
-    colours.
+    It holds every picture as inline SVG, loads nothing, and depends on nothing but the plates.
+    Marks are words and signs, not only colours.
     """
     holding = sum(plate.outcome.holds for plate in plates)
     items = "\n".join(
@@ -148,7 +148,7 @@ def _article(plate: Plate) -> str:
 <details><summary class="quiet">Parameters</summary><p class="quiet">\
 <code>{escape(_flat(plate.parameters))}</code></p></details>
 <pre tabindex="0"><code>{escape(plate.command)}</code></pre>
-<p class="quiet">Files: {links} · made in {outcome.seconds:.1f} s</p>
+<p class="quiet">Files: {links}</p>
 </article>"""
 
 
