@@ -2,6 +2,7 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -64,6 +65,16 @@ def test_bad_axes_are_refused(axes, text):
     with pytest.raises(ConfigError) as caught:
         grid(CONFIG, **axes)
     assert str(caught.value) == text
+
+
+def test_values_of_any_type_are_refused_in_words():
+    with pytest.raises(ConfigError) as caught:
+        grid(CONFIG, sparsity=[{}])
+    assert str(caught.value) == "sparsity={}: must be a number, got dict"
+
+
+def test_jax_scalars_are_values():
+    assert grid(CONFIG, density=[jnp.float32(0.5), 0.25]).configs[0].sparsity == 0.5
 
 
 def test_unknown_axes_get_a_suggestion():

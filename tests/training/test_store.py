@@ -9,7 +9,7 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from toylab.errors import FormatError
+from toylab.errors import BudgetError, FormatError
 from toylab.training import store
 
 ARRAYS = {
@@ -284,3 +284,15 @@ def test_names_of_own_members_are_taken():
 def test_headers_hold_no_nan():
     with pytest.raises(ValueError, match="not JSON compliant"):
         store.encode({}, {"loss": float("nan")})
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "MAX_BYTES", store._OVERHEAD + 100)
+    store.write(tmp_path / "fits.npz", {"W": np.zeros(100, np.uint8)}, {})
+    with pytest.raises(BudgetError) as caught:
+        store.write(tmp_path / "large.npz", {"W": np.zeros(101, np.uint8)}, {})
+    assert str(caught.value) == (
+        f"{tmp_path / 'large.npz'}: the arrays take 101 bytes, more than a file may hold (100); "
+        "save parts of it"
+    )
+    assert not (tmp_path / "large.npz").exists()

@@ -147,9 +147,9 @@ def test_progress_may_stop_the_work():
     [
         (-1, "seed=-1: must be an integer in 0..4294967295"),
         (2**32, "seed=4294967296: must be an integer in 0..4294967295"),
-        (1.5, "seed=1.5: must be an int or a JAX key, got float"),
-        ("a", "seed='a': must be an int or a JAX key, got str"),
-        (True, "seed=True: must be an int or a JAX key, got bool"),
+        (1.5, "seed=1.5: must be an int or a key of jax.random.key, got float"),
+        ("a", "seed='a': must be an int or a key of jax.random.key, got str"),
+        (True, "seed=True: must be an int or a key of jax.random.key, got bool"),
     ],
 )
 def test_bad_seeds_are_refused(seed, text):
@@ -161,6 +161,28 @@ def test_bad_seeds_are_refused(seed, text):
         with pytest.raises(ConfigError) as caught:
             call()
         assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: superposition.solve(CONFIG, 0, n_start=2),
+        lambda: sweep(functools.partial(superposition.solve, n_start=2), [CONFIG], 0),
+    ],
+)
+def test_unknown_options_get_a_suggestion(call):
+    with pytest.raises(ConfigError) as caught:
+        call()
+    assert str(caught.value) == (
+        "n_start: unknown option; did you mean 'n_starts'? options: n_starts"
+    )
+
+
+def test_keys_of_another_generator_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"must be a threefry key; write jax\.random\.key\(seed\)"
+    ):
+        superposition.solve(CONFIG, jax.random.key(0, impl="rbg"))
 
 
 def test_seeds_and_keys_are_the_same_thing():

@@ -37,7 +37,7 @@ Node = dict[str, Any]
 
 
 def save(result: SuperpositionResult, path: str | os.PathLike[str], *, command: str = "") -> None:
-    """Writes a Result as one `.npz` file, atomically; equal results make equal files.
+    """Writes a Result as one `.npz` file, atomically; equal files for equal results and setting.
 
     The file also holds the versions and settings of this process.
 

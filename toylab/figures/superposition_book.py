@@ -236,16 +236,17 @@ TRANSITIONS = (
         Check("second largest step", lambda r: norm_steps(r)[1], 0.0, 0.2),
         Check("kept at equal density", at(24, kept), 5, 5), seeds=2),
     entry(
-        "success-rate", "Six features in two: one start in twenty finds the hexagon",
+        "success-rate", "Six features in two: few single starts find the hexagon",
         "rates of 4 to 9 % in an independent Levenberg-Marquardt search; published figures mostly "
         "use one start",
         "256 starts at each density. Left, the share within 1 % of the best, with 95 % intervals; "
         "right, the losses in order: the steps are local minima, mostly a pentagon with one "
-        "feature dropped.",
+        "feature dropped. The statement pools the densities; one of them alone may lie outside.",
         Recipe(grid(model(6, 2), density=[0.01, 0.02, 0.03, 0.05]), 256), success_rate,
-        "Below density 0.068 the best of 256 starts is a hexagon, and 4 to 9 % of the starts find "
-        "it (± 1.5, two standard errors for 1024 starts).",
-        Check("starts within 1 % of the best (%)", hit_rate, 2.5, 10.5),
+        "Below density 0.068 the best of 256 starts is a hexagon, and of the starts at the four "
+        "densities together 4 to 9 % find it (2.8 to 10.8 % with two standard errors for 1024 "
+        "starts).",
+        Check("starts within 1 % of the best, pooled (%)", hit_rate, 2.8, 10.8),
         Check("deviation from hexagon, worst", over(off_shape("hexagon"), max), 0.0, TOLERANCE),
         seeds=2),
 )

@@ -19,7 +19,7 @@ class Fingerprint(NamedTuple):
         numpy: version of numpy.
         optax: version of optax.
         platform: JAX's backend, such as cpu.
-        n_devices: local devices; with nproc they set the size of XLA's thread pool, hence the bits.
+        n_devices: local devices; with nproc they set XLA's thread pool, on which bits can depend.
         nproc: the environment's NPROC, empty when it is not pinned.
         xla_flags: the environment's XLA_FLAGS.
         x64: whether 64-bit numbers are on.

@@ -82,6 +82,7 @@ def grid(config: C, **axes: Sequence[Any]) -> Grid[C]:
         complaints = [str(found) for value in values if (found := _refusal(config, name, value))]
         if complaints:
             raise ConfigError("\n".join(dict.fromkeys(complaints)))
+        _require_distinct(name, values)
     return Grid(config.check(), tuple(plain.items()))
 
 
@@ -91,20 +92,26 @@ def _values(config: Config, name: str, values: Any) -> tuple[Any, ...]:
         raise ConfigError(
             f"{name}: unknown axis; {did_you_mean(name, known)}fields: {', '.join(known)}"
         )
-    if isinstance(values, np.ndarray) or hasattr(values, "tolist"):
+    if hasattr(values, "tolist"):
         values = np.asarray(values).tolist()
     if isinstance(values, str) or not isinstance(values, Sequence | range):
         raise ConfigError(f"{name}={shown(values)}: an axis must be a list of values")
     if len(values) > MAX_CELLS:
         raise BudgetError(f"grid: {len(values)} cells; at most {MAX_CELLS} in one grid")
-    plain = tuple(
-        tuple(v) if isinstance(v, list) else v.item() if isinstance(v, np.generic) else v
-        for v in values
-    )
-    if not plain:
+    if not values:
         raise ConfigError(f"{name}=[]: axis {name!r} is empty")
+    return tuple(map(_plain_value, values))
+
+
+def _plain_value(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # numpy and JAX, arrays and scalars
+        value = np.asarray(value).tolist()
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _require_distinct(name: str, values: tuple[Any, ...]) -> None:
     seen: dict[Any, Any] = {}
-    for value in plain:
+    for value in values:
         twin = _as_stored(value)
         if twin in seen:
             raise ConfigError(
@@ -112,7 +119,6 @@ def _values(config: Config, name: str, values: Any) -> tuple[Any, ...]:
                 "(numbers are stored as float32)"
             )
         seen[twin] = value
-    return plain
 
 
 def _as_stored(value: Any) -> Any:

@@ -21,23 +21,21 @@ class Quadratic(NamedTuple):
 
 Objective = Callable[[jax.Array], Quadratic]
 
+FIRST_DAMPING = 1e-2
+
 
 class Solution(NamedTuple):
     """The end of a minimisation.
 
     Attributes:
         params: [p], the best point seen. value: [], its value, never above the start's.
-        damping: [], the last damping, with which a next stage can go on.
     """
 
     params: jax.Array
     value: jax.Array
-    damping: jax.Array
 
 
-def solve(
-    objective: Objective, start: jax.Array, n_steps: int, damping: jax.Array | float = 1e-2
-) -> Solution:
+def solve(objective: Objective, start: jax.Array, n_steps: int) -> Solution:
     """Minimise by Levenberg-Marquardt: step = -(H + damping * max diag(H) * I)^-1 gradient.
 
     A step that lowers the value is taken and the damping falls to 0.4 of itself; otherwise the
@@ -49,7 +47,6 @@ def solve(
         objective: parameters [p] -> `Quadratic`.
         start: [p].
         n_steps: evaluations of the objective after the first.
-        damping: the first damping, relative to the largest diagonal entry of H.
 
     Source: Nocedal and Wright, Numerical Optimization, section 10.3.
     """
@@ -67,9 +64,9 @@ def solve(
         )
         return params, here, damping
 
-    first = (start, objective(start), jnp.asarray(damping, start.dtype))
-    params, here, last_damping = jax.lax.fori_loop(0, n_steps, step, first)
-    return Solution(params, here.value, last_damping)
+    first = (start, objective(start), jnp.asarray(FIRST_DAMPING, start.dtype))
+    params, here, _ = jax.lax.fori_loop(0, n_steps, step, first)
+    return Solution(params, here.value)
 
 
 def _eliminate(matrix: jax.Array, right: jax.Array) -> jax.Array:

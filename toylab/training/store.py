@@ -26,11 +26,12 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.lib import format as npy
 
-from toylab.errors import FormatError, shown
+from toylab.errors import BudgetError, FormatError, shown
 from toylab.training.atomic import replace_atomically
 
 SCHEMA = 1
 MAX_BYTES = 2**30
+_OVERHEAD = 2**20  # room for the header, the names and the archive's own tables
 MAX_MEMBERS = 4096
 _HEADER, _DIGEST = "header", "sha256"
 _KINDS = "?biufc"  # booleans and numbers
@@ -70,9 +71,16 @@ def write(
         header: a JSON object with finite numbers.
 
     Raises:
+        BudgetError: the arrays are larger than what `read` accepts.
         OSError: the file cannot be written.
         ValueError: an array of objects or text, or a header that JSON cannot hold.
     """
+    n_bytes = sum(np.asarray(array).nbytes for array in arrays.values())
+    if n_bytes > MAX_BYTES - _OVERHEAD:
+        raise BudgetError(
+            f"{os.fspath(path)}: the arrays take {n_bytes} bytes, more than a file may hold "
+            f"({MAX_BYTES - _OVERHEAD}); save parts of it"
+        )
     replace_atomically(path, encode(arrays, header))
 
 

@@ -9,7 +9,8 @@ devices.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import jax
@@ -18,7 +19,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from toylab.budget import Cost, require_within_budget
-from toylab.config import Config
+from toylab.config import Config, did_you_mean
 from toylab.errors import ConfigError, ConfigTypeError, shown
 from toylab.training.grid import Grid
 
@@ -86,11 +87,22 @@ class Experiment(Generic[C, R]):
         functools.update_wrapper(self, plan)
         self.plan = plan
 
+    def planned(self, config: C, options: Mapping[str, Any]) -> Plan:
+        """The plan of one cell; an unknown option is refused with the nearest known one."""
+        known = list(inspect.signature(self.plan).parameters)[1:]
+        for name in options:
+            if name not in known:
+                raise ConfigError(
+                    f"{name}: unknown option; {did_you_mean(name, known)}"
+                    f"options: {', '.join(known)}"
+                )
+        return self.plan(config, **options)
+
     def __call__(
         self, config: C, key: jax.Array | int, *, progress: Progress | None = None, **options: Any
     ) -> R:
         key = as_key(key)
-        plan = self.plan(config, **options)
+        plan = self.planned(config, options)
         require_within_budget(plan.cost, shown(config.to_json()))
         [result] = _execute(
             [plan], np.asarray(jax.random.key_data(key))[None], jax.local_devices()[:1], progress
@@ -125,7 +137,8 @@ def as_key(key: jax.Array | int) -> jax.Array:
         return key
     if isinstance(key, bool) or not isinstance(key, int | np.integer):
         raise ConfigTypeError(
-            f"seed={shown(key)}: must be an int or a JAX key, got {type(key).__name__}"
+            f"seed={shown(key)}: must be an int or a key of jax.random.key, "
+            f"got {type(key).__name__}"
         )
     if not 0 <= key < 2**32:
         raise ConfigError(f"seed={shown(key)}: must be an integer in 0..4294967295")
@@ -180,7 +193,7 @@ def sweep(
     if not cells:
         raise ConfigError("configs=[]: nothing to sweep")
     checked = [config.check() for config in cells]
-    plans = [planner.plan(config, **options) for config in checked]
+    plans = [planner.planned(config, options) for config in checked]
     words = _cell_words(key, checked)
     _require_sweep_within_budget(plans, len(devices or jax.local_devices()))
     results = _execute(plans, words, list(devices or jax.local_devices()), progress)
