@@ -54,8 +54,8 @@ def solve(objective: Objective, start: jax.Array, n_steps: int) -> Solution:
     def step(_: jax.Array, state: tuple[jax.Array, Quadratic, jax.Array]):
         params, here, damping = state
         scale = jnp.maximum(jnp.max(jnp.diagonal(here.curvature)), 1e-12)
-        damped = here.curvature + damping * scale * jnp.eye(params.size)
-        candidate = params - _eliminate(damped, here.gradient)
+        damped = here.curvature / scale + damping * jnp.eye(params.size)
+        candidate = params - _eliminate(damped, here.gradient / scale)
         there = objective(candidate)
         better = there.value < here.value
         damping = jnp.where(better, jnp.maximum(0.4 * damping, 1e-7), 4.0 * damping)
@@ -72,15 +72,17 @@ def solve(objective: Objective, start: jax.Array, n_steps: int) -> Solution:
 def _eliminate(matrix: jax.Array, right: jax.Array) -> jax.Array:
     """matrix^-1 right for a symmetric positive definite [p, p], by Gauss-Jordan elimination.
 
+    Its entries should be of order one: the pivot's row is updated with all others, by
+    row - (row_k - 1) row / row_k, which loses digits where row_k is large.
+
     Without LAPACK: for a dozen unknowns its calls cost more than the arithmetic, and its batched
     form waits for threads of the pool that runs it, which can lock up when several devices share
     the pool.
     """
 
     def clear_column(k: jax.Array, rows: jax.Array) -> jax.Array:
-        pivot = rows[k] / rows[k, k]
-        others = jnp.where(jnp.arange(right.size) == k, 0.0, rows[:, k])
-        return (rows - jnp.outer(others, pivot)).at[k].set(pivot)
+        multiple = rows[:, k] - (jnp.arange(right.size) == k)
+        return rows - jnp.outer(multiple, rows[k] / rows[k, k])
 
     rows = jnp.concatenate([matrix, right[:, None]], axis=1)
     return jax.lax.fori_loop(0, right.size, clear_column, rows)[:, -1]
