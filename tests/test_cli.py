@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import toylab
-from toylab import cli
+from toylab import cli, subjects
 from toylab.figures.style import read_metadata
 
 SMALL = ["n_features=3", "n_steps=4", "batch_size=16"]
@@ -77,7 +77,7 @@ def test_run_writes_the_result_and_its_figures(out, capsys):
             "toylab": metadata.version("toylab"),
             "config": json.loads(config.to_json()),
             "command": "toylab run superposition n_features=3 n_steps=4 batch_size=16 "
-                       "--method train --starts 2 --seed 5 --out DIR",
+                       "--starts 2 --seed 5 --out DIR",
         }  # fmt: skip
 
 
@@ -105,10 +105,11 @@ def test_sweep_over_values_for_each_feature(out, delivered):
 
 
 def test_many_cells_print_few_lines(monkeypatch):
-    monkeypatch.setattr(cli, "MAX_LINES", 2)
+    monkeypatch.setattr(subjects, "MAX_LINES", 2)
     shared = toylab.SuperpositionConfig(n_features=2, n_hidden=1)
     cells = toylab.grid(shared, sparsity=[0.1, 0.2, 0.3, 0.4, 0.5])
-    lines = list(cli._summary(toylab.sweep(toylab.superposition.solve, cells, 0)))
+    result = toylab.sweep(toylab.superposition.solve, cells, 0)
+    lines = list(subjects.SUBJECTS["superposition"].summary(result))
     assert len(lines) == 3
     assert lines[2] == "... and 3 more"
 

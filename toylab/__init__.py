@@ -6,9 +6,13 @@
 Importing this package loads neither matplotlib nor streamlit; figures are in `toylab.figures`.
 """
 
+from toylab.analysis.fourier import fourier_basis
+from toylab.analysis.logit_spectrum import key_frequencies
+from toylab.analysis.progress_measures import excluded_loss, restricted_loss
 from toylab.analysis.superposition import feature_dimensionality, interference, welch_bound
 from toylab.errors import BudgetError, ConfigError, DivergedError, FormatError
-from toylab.experiments import superposition
+from toylab.experiments import modular, superposition
+from toylab.experiments.modular import ModularConfig, ModularResult
 from toylab.experiments.storage import load, save
 from toylab.experiments.superposition import (
     SuperpositionConfig,
@@ -25,14 +29,21 @@ __all__ = [
     "DivergedError",
     "FormatError",
     "Grid",
+    "ModularConfig",
+    "ModularResult",
     "SuperpositionConfig",
     "SuperpositionResult",
     "cell_key",
+    "excluded_loss",
     "expected_loss",
     "feature_dimensionality",
+    "fourier_basis",
     "grid",
     "interference",
+    "key_frequencies",
     "load",
+    "modular",
+    "restricted_loss",
     "sample_features",
     "save",
     "superposition",

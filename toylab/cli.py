@@ -8,7 +8,6 @@ is off); 2 the request was refused; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import re
 import runpy
@@ -17,7 +16,7 @@ import socket
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,15 +24,13 @@ from typing import TYPE_CHECKING, Any
 from toylab import environment
 from toylab.errors import ConfigError, DivergedError, FormatError, shown
 from toylab.progress import ProgressLine
+from toylab.subjects import SUBJECTS, Drawings, Subject
 
 if TYPE_CHECKING:
-    from toylab.experiments.superposition import SuperpositionConfig, SuperpositionResult
+    from toylab.config import Config
     from toylab.training.grid import Grid
 
-    Drawing = Callable[[SuperpositionResult], Any]
-
 FORMATS = ("png", "svg", "pdf")
-MAX_LINES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,15 +83,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_training(parser: argparse.ArgumentParser, form: str) -> None:
-    parser.add_argument("experiment", choices=["superposition"])
+    parser.add_argument("experiment", choices=list(SUBJECTS))
     parser.add_argument("words", nargs="*", metavar=form, help="fields of the config")
     parser.add_argument(
         "--method",
         choices=["train", "solve"],
-        default="train",
-        help="stochastic training, or the minimum of the exact loss (n_features <= 8)",
+        help="superposition: train on samples, or minimise the exact loss (n_features <= 8)",
     )
-    parser.add_argument("--starts", metavar="K", help="best of K starts (train: 1, solve: 8)")
+    parser.add_argument(
+        "--starts", metavar="K", help="superposition: best of K starts (train: 1, solve: 8)"
+    )
     parser.add_argument("--seed", metavar="N", default="0", help="0..4294967295, by default 0")
     _add_out(parser)
 
@@ -105,17 +103,12 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from toylab.experiments.superposition import SuperpositionConfig
-
-    config = SuperpositionConfig.from_strings(_fields(args.words))
-    experiment, seed = _experiment(args), _seed(args)
+    subject = SUBJECTS[args.experiment]
+    config = subject.config().from_strings(_fields(args.words))
+    experiment, seed = _experiment(subject, args), _seed(args)
     for notice in config.notices():
         print(f"toylab: note: {notice}", file=sys.stderr)
-
-    from toylab.figures.geometry import hidden_geometry  # matplotlib: slow, so once all is sound
-    from toylab.figures.superposition import feature_bars, gram_and_bias
-
-    drawings = {"geometry": hidden_geometry, "gram": gram_and_bias, "features": feature_bars}
+    drawings = subject.run_drawings()  # matplotlib: slow, so once all is sound
     folder = _folder(args, _names(drawings))
     with ProgressLine("training", sys.stderr) as progress:
         result = experiment(config, seed, progress=progress)
@@ -125,17 +118,10 @@ def _run(args: argparse.Namespace) -> int:
 def _sweep(args: argparse.Namespace) -> int:
     from toylab.training.sweep import sweep
 
-    grid, experiment, seed = _grid(args.words), _experiment(args), _seed(args)
-
-    from toylab.figures.geometry import hidden_geometry
-    from toylab.figures.maps import sweep_map
-    from toylab.figures.superposition import dimensionality_against_density, gram_and_bias
-
-    drawings: dict[str, Drawing] = {"geometry": hidden_geometry, "gram": gram_and_bias}
-    if [name for name, _ in grid.axes] in (["sparsity"], ["density"]):
-        drawings["dimensionality"] = dimensionality_against_density
-    if len(grid.axes) == 2:
-        drawings["map"] = sweep_map
+    subject = SUBJECTS[args.experiment]
+    grid = _grid(subject.config(), args.words)
+    experiment, seed = _experiment(subject, args), _seed(args)
+    drawings = subject.sweep_drawings(grid)
     folder = _folder(args, _names(drawings))
     with ProgressLine("training", sys.stderr) as progress:
         result = sweep(experiment, grid, seed, progress=progress)
@@ -224,15 +210,13 @@ def _fields(words: Sequence[str]) -> dict[str, str]:
     return fields
 
 
-def _grid(words: Sequence[str]) -> Grid[SuperpositionConfig]:
+def _grid(kind: type[Config], words: Sequence[str]) -> Grid[Any]:
     """The grid of `key=a,b,c` words; a word without a comma is shared by all cells."""
-    from toylab.experiments.superposition import SuperpositionConfig
     from toylab.training.grid import grid
 
     lists = {name: text.split(",") for name, text in _fields(words).items()}
-    firsts = {name: texts[0] for name, texts in lists.items()}
-    shared = SuperpositionConfig.from_strings(firsts)
-    rules, aliases = SuperpositionConfig.rules(), SuperpositionConfig.aliases()
+    shared = kind.from_strings({name: texts[0] for name, texts in lists.items()})
+    rules, aliases = kind.rules(), kind.aliases()
     axes = {
         name: [rules[aliases.get(name, (name,))[0]].parse(name, text) for text in texts]
         for name, texts in lists.items()
@@ -241,13 +225,9 @@ def _grid(words: Sequence[str]) -> Grid[SuperpositionConfig]:
     return grid(shared, **axes)
 
 
-def _experiment(args: argparse.Namespace) -> Callable[..., SuperpositionResult]:
-    from toylab.experiments import superposition
-
-    method = superposition.solve if args.method == "solve" else superposition.run
-    if args.starts is None:
-        return method
-    return functools.partial(method, n_starts=_integer("starts", args.starts, 1, 4096))
+def _experiment(subject: Subject, args: argparse.Namespace) -> Callable[..., Any]:
+    starts = None if args.starts is None else _integer("starts", args.starts, 1, 4096)
+    return subject.experiment(args.method, starts)
 
 
 def _seed(args: argparse.Namespace) -> int:
@@ -261,7 +241,7 @@ def _integer(name: str, text: str, low: int, high: int) -> int:
     return value
 
 
-def _names(drawings: Mapping[str, Drawing]) -> list[str]:
+def _names(drawings: Drawings) -> list[str]:
     return ["result.npz", *(f"{name}.{form}" for name in drawings for form in FORMATS)]
 
 
@@ -286,12 +266,12 @@ def _folder(args: argparse.Namespace, names: Sequence[str]) -> Path:
         raise ConfigError(f"out={shown(args.out)}: cannot write ({error.strerror})") from None
 
 
-def _deliver(result: SuperpositionResult, folder: Path, drawings: Mapping[str, Drawing],
-             args: argparse.Namespace) -> int:
+def _deliver(result: Any, folder: Path, drawings: Drawings, args: argparse.Namespace) -> int:
     from toylab.experiments.storage import save
     from toylab.figures.style import save_figure
 
-    words = ["toylab", args.verb, args.experiment, *args.words, "--method", args.method,
+    words = ["toylab", args.verb, args.experiment, *args.words,
+             *([] if args.method is None else ["--method", args.method]),
              *([] if args.starts is None else ["--starts", args.starts]), "--seed", args.seed]
     command = f"{shlex.join(words)} --out DIR"
     facts = {"toylab": metadata.version("toylab"), "command": command,
@@ -301,21 +281,7 @@ def _deliver(result: SuperpositionResult, folder: Path, drawings: Mapping[str, D
     files = [folder / "result.npz"]
     for name, draw in drawings.items():
         files += save_figure(draw(result), folder / name, facts)
-    for line in _summary(result):
+    for line in SUBJECTS[args.experiment].summary(result):
         print(line)
     print("wrote", *files)
     return 0
-
-
-def _summary(result: SuperpositionResult) -> Iterator[str]:
-    """One line for each model: where it stands in the grid, its loss, and what it represents."""
-    from toylab.analysis.polytopes import name_polytope
-    from toylab.figures.cells import cells
-
-    found = cells(result)
-    for cell in found[:MAX_LINES]:
-        shape = name_polytope(cell.W)
-        kept = f"{shape.n_vertices} of {cell.config.n_features} features represented: {shape.name}"
-        yield f"{cell.label + ': ' if cell.label else ''}loss {cell.loss:.6g}, {kept}"
-    if len(found) > MAX_LINES:
-        yield f"... and {len(found) - MAX_LINES} more"

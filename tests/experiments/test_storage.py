@@ -163,9 +163,12 @@ def test_a_config_out_of_range_is_refused_with_its_own_text(tmp_path):
 def test_only_results_are_saved(tmp_path):
     with pytest.raises(toylab.ConfigError) as error:
         toylab.save(tmp_path / "a.npz", None)  # type: ignore[arg-type]
-    assert str(error.value).endswith(
-        ": must be one of ['SuperpositionResult'], got PosixPath"
-    ) or os.name == "nt"
+    assert (
+        str(error.value).endswith(
+            ": must be one of ['SuperpositionResult', 'ModularResult'], got PosixPath"
+        )
+        or os.name == "nt"
+    )
     with pytest.raises(TypeError, match="must be one of"):
         toylab.save({"W": 1}, tmp_path / "a.npz")  # type: ignore[arg-type]
 

@@ -49,7 +49,7 @@ def test_sizes_share_one_program_and_keep_their_bits():
     sweep_module._compiled.cache_clear()
     g = grid(CONFIG, n_hidden=[1, 2, 3, 5], n_features=[3, 4, 8])
     whole = sweep(superposition.run, g, 0, devices=ONE)
-    stages = sweep_module._compiled(TRAINER, 1, tuple(ONE))
+    stages = sweep_module._compiled(TRAINER, 1)
     assert stages.advance._cache_size() == 1
     assert whole.model.W.shape == (4, 3, 5, 8)
     for index in [(0, 0), (2, 1), (3, 2)]:
@@ -65,7 +65,7 @@ def test_sizes_share_one_program_and_keep_their_bits():
 
 def test_most_changes_of_a_config_compile_nothing():
     superposition.run(CONFIG, 0)
-    stages = sweep_module._compiled(TRAINER, 1, tuple(ONE))
+    stages = sweep_module._compiled(TRAINER, 1)
     before = [stage._cache_size() for stage in stages]
     for change in (
         {"n_steps": 17},

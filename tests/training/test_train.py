@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from toylab.training.train import adamw, start, train
+from toylab.training.train import adamw, half_cosine, start, train
 
 
 def bowl(params, step):
@@ -29,7 +29,7 @@ def numpy_adamw(x, n_steps, rate, decay, cosine):
 @pytest.mark.parametrize("cosine", [True, False])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_adamw_is_the_published_algorithm(cosine, decay):
-    optimizer = adamw(0.05, decay, 40, cosine)
+    optimizer = adamw(half_cosine(0.05, 40, cosine), decay)
     state = train(bowl, optimizer, start({"x": jnp.asarray([0.0, 5.0])}, optimizer), 40)
     expected = numpy_adamw(np.array([0.0, 5.0]), 40, 0.05, decay, cosine)
     np.testing.assert_allclose(state.params["x"], expected, rtol=1e-4)
@@ -37,7 +37,7 @@ def test_adamw_is_the_published_algorithm(cosine, decay):
 
 
 def test_pieces_give_the_same_bits():
-    optimizer = adamw(0.05, 0.0, 50, True)
+    optimizer = adamw(half_cosine(0.05, 50, True), 0.0)
     advance = jax.jit(lambda state, until: train(bowl, optimizer, state, until))
     first = start({"x": jnp.asarray([0.0, 5.0])}, optimizer)
     whole = advance(first, 50)
@@ -49,7 +49,7 @@ def test_pieces_give_the_same_bits():
 
 
 def test_no_steps_leave_the_start():
-    optimizer = adamw(0.05, 0.0, 0, True)
+    optimizer = adamw(half_cosine(0.05, 0, True), 0.0)
     state = train(bowl, optimizer, start({"x": jnp.ones(1)}, optimizer), 0)
     assert state.params["x"] == 1
     assert jnp.isnan(state.loss)

@@ -23,7 +23,7 @@ from toylab.experiments.problem import (
 from toylab.experiments.superposition_config import SuperpositionConfig
 from toylab.models.toy import ACTIVATIONS, ToyModel
 from toylab.training.sweep import Compute
-from toylab.training.train import TrainState, adamw, start, train
+from toylab.training.train import TrainState, adamw, half_cosine, start, train
 
 __all__ = ["TRAINER", "training_cost"]
 
@@ -35,7 +35,8 @@ States = tuple[TrainState, jax.Array]
 
 
 def _optimizer(problem: Problem) -> optax.GradientTransformation:
-    return adamw(problem.rates[0], problem.rates[1], problem.n_steps, problem.cosine)
+    rate = half_cosine(problem.rates[0], problem.n_steps, problem.cosine)
+    return adamw(rate, problem.rates[1])
 
 
 def _begin(problem: Problem, key: jax.Array) -> States:

@@ -19,24 +19,30 @@ from flax import nnx
 
 from toylab.config import Config
 from toylab.errors import ConfigError, ConfigTypeError, FormatError, shown
+from toylab.experiments.modular import ModularConfig, ModularResult, Progress
 from toylab.experiments.superposition import History, SuperpositionConfig, SuperpositionResult
+from toylab.models.mlp import PairMLP
 from toylab.models.toy import ToyModel
+from toylab.models.transformer import Transformer
 from toylab.training import store
 from toylab.training.fingerprint import fingerprint
 from toylab.training.grid import Grid, grid
 
 __all__ = ["load", "save"]
 
-_RESULTS = {cls.__name__: cls for cls in (SuperpositionResult,)}
-_RECORDS = {cls.__name__: cls for cls in (*_RESULTS.values(), History)}
-_MODELS = {cls.__name__: cls for cls in (ToyModel,)}
-_CONFIGS: dict[str, type[Config]] = {cls.__name__: cls for cls in (SuperpositionConfig,)}
+Result = SuperpositionResult | ModularResult
+_RESULTS = {cls.__name__: cls for cls in (SuperpositionResult, ModularResult)}
+_RECORDS = {cls.__name__: cls for cls in (*_RESULTS.values(), History, Progress)}
+_MODELS = {cls.__name__: cls for cls in (ToyModel, Transformer, PairMLP)}
+_CONFIGS: dict[str, type[Config]] = {
+    cls.__name__: cls for cls in (SuperpositionConfig, ModularConfig)
+}
 
 Arrays = dict[str, np.ndarray]
 Node = dict[str, Any]
 
 
-def save(result: SuperpositionResult, path: str | os.PathLike[str], *, command: str = "") -> None:
+def save(result: Result, path: str | os.PathLike[str], *, command: str = "") -> None:
     """Writes a Result as one `.npz` file, atomically; equal files for equal results and setting.
 
     The file also holds the versions and settings of this process.
@@ -61,7 +67,7 @@ def save(result: SuperpositionResult, path: str | os.PathLike[str], *, command: 
     store.write(path, arrays, header)
 
 
-def load(path: str | os.PathLike[str]) -> SuperpositionResult:
+def load(path: str | os.PathLike[str]) -> Result:
     """Reads a Result that `save` wrote: the same config, and arrays with the same bits.
 
     Args:

@@ -16,7 +16,6 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from toylab.budget import Cost, require_within_budget
 from toylab.config import Config, did_you_mean
@@ -79,8 +78,8 @@ class Experiment(Generic[C, R]):
     """A named computation: called with a config and a key it returns a Result.
 
     Made by the `experiment` decorator from a function that plans it. The key is a JAX key or an int
-    seed in 0..4294967295; further keywords are those of the planning function, and `progress` is
-    told the work done.
+    seed in 0..4294967295; further keywords are those of the planning function. `progress` is told
+    the work done, and `watch` is given each record as it is made.
     """
 
     def __init__(self, plan: Callable[..., Plan]):
@@ -99,13 +98,23 @@ class Experiment(Generic[C, R]):
         return self.plan(config, **options)
 
     def __call__(
-        self, config: C, key: jax.Array | int, *, progress: Progress | None = None, **options: Any
+        self,
+        config: C,
+        key: jax.Array | int,
+        *,
+        progress: Progress | None = None,
+        watch: Callable[[Any], None] | None = None,
+        **options: Any,
     ) -> R:
         key = as_key(key)
         plan = self.planned(config, options)
         require_within_budget(plan.cost, shown(config.to_json()))
         [result] = _execute(
-            [plan], np.asarray(jax.random.key_data(key))[None], jax.local_devices()[:1], progress
+            [plan],
+            np.asarray(jax.random.key_data(key))[None],
+            jax.local_devices()[:1],
+            progress,
+            watch,
         )
         if plan.refuse is not None:
             plan.refuse(result)
@@ -220,7 +229,11 @@ def _planner(run: Callable[..., Any]) -> tuple[Experiment[Any, Any], dict[str, A
 
 
 def _execute(
-    plans: list[Plan], words: np.ndarray, devices: list[Device], progress: Progress | None
+    plans: list[Plan],
+    words: np.ndarray,
+    devices: list[Device],
+    progress: Progress | None,
+    watch: Callable[[Any], None] | None = None,
 ) -> list[Any]:
     """Group the cells that share a program, run each group in microbatches, finish each cell."""
     groups: dict[Any, list[int]] = {}
@@ -236,7 +249,7 @@ def _execute(
     done = 0
     for call in calls:
         report = None if progress is None else functools.partial(_report, progress, done, total)
-        outcomes = _run_call([plans[i] for i in call], words[call], devices, report)
+        outcomes = _run_call([plans[i] for i in call], words[call], devices, report, watch)
         for i, (outcome, records) in zip(call, outcomes, strict=True):
             results[i] = plans[i].finish(outcome, records)
         done += len(plans[call[0]].targets) + 1
@@ -264,79 +277,75 @@ def _run_call(
     words: np.ndarray,
     devices: list[Device],
     report: Callable[[int], None] | None,
+    watch: Callable[[Any], None] | None,
 ) -> list[tuple[Any, list[Any]]]:
-    """One microbatch on each device; missing cells are filled with the first one's copy."""
-    first = plans[0]
-    width = first.microbatch * len(devices)
-    filled = plans + [first] * (width - len(plans))
-    words = np.concatenate([words, words[:1].repeat(width - len(plans), axis=0)])
-    problem = jax.tree.map(lambda *leaves: np.stack(leaves), *(plan.problem for plan in filled))
-    problem, seeds = jax.device_put((problem, words), _placement(tuple(devices)))
-    begin, advance, observe, end = _compiled(first.compute, first.microbatch, tuple(devices))
-    state = begin(problem, seeds)
+    """One microbatch on each device, all at work at once: dispatching does not wait.
+
+    Each device runs the program of a lone run. (One program over all devices is compiled with
+    other fusions, and has other bits.)
+    """
+    first, size = plans[0], plans[0].microbatch
+    begin, advance, observe, end = _compiled(first.compute, size)
+    parts = [slice(i, min(i + size, len(plans))) for i in range(0, len(plans), size)]
+    put = [
+        jax.device_put(_batch([plan.problem for plan in plans[part]], words[part], size), device)
+        for part, device in zip(parts, devices, strict=False)
+    ]
+    states = [begin(problem, seeds) for problem, seeds in put]
+
+    def collect(stage: Callable[..., Any]) -> list[Any]:
+        """What a stage returns for each cell, on the host."""
+        found = [stage(problem, state) for (problem, _), state in zip(put, states, strict=True)]
+        return [
+            cell
+            for outcome, part in zip(jax.device_get(found), parts, strict=True)
+            for cell in _cells(outcome, size, part.stop - part.start)
+        ]
+
     records = []
-    for stage, target in enumerate(first.targets, start=1):
-        until = jax.device_put(np.full(width, target, np.int32), _placement(tuple(devices)))
-        state = advance(problem, state, until)
-        records.append(jax.device_get(observe(problem, state)))
+    for done, target in enumerate(first.targets, start=1):
+        until: Any = np.full(size, target, np.int32) if size > 1 else np.int32(target)
+        states = [
+            advance(problem, state, until) for (problem, _), state in zip(put, states, strict=True)
+        ]
+        records.append(collect(observe))
+        if watch is not None:
+            watch(records[-1][0])
         if report is not None:
-            report(stage)
-    outcome = jax.device_get(end(problem, state))
+            report(done)
+    outcomes = collect(end)
     if report is not None:
         report(len(first.targets) + 1)
-    return [
-        (
-            jax.tree.map(lambda leaf, i=i: leaf[i], outcome),
-            [jax.tree.map(lambda leaf, i=i: leaf[i], record) for record in records],
-        )
-        for i in range(len(plans))
-    ]
+    return [(outcome, [record[i] for record in records]) for i, outcome in enumerate(outcomes)]
+
+
+def _batch(problems: list[Any], words: np.ndarray, size: int) -> tuple[Any, np.ndarray]:
+    """The arguments of one microbatch; missing cells are filled with the first one's copy."""
+    if size == 1:
+        return problems[0], words[0]
+    missing = size - len(problems)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *problems, *problems[:1] * missing)
+    return stacked, np.concatenate([words, words[:1].repeat(missing, axis=0)])
+
+
+def _cells(outcome: Any, size: int, count: int) -> list[Any]:
+    """The first `count` cells of what a microbatch returned."""
+    if size == 1:
+        return [outcome]
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], outcome) for i in range(count)]
 
 
 @functools.cache
-def _compiled(compute: Compute, microbatch: int, devices: tuple[Device, ...]) -> Compute:
-    """The four stages for arrays whose leading axis runs over the microbatches of all devices."""
-    begin, advance, observe, end = (
-        _over_cells(stage, microbatch, devices)
-        for stage in (
-            lambda problem, words: compute.begin(problem, jax.random.wrap_key_data(words)),
-            compute.advance,
-            compute.observe,
-            compute.end,
-        )
-    )
-    return Compute(begin, advance, observe, end)
+def _compiled(compute: Compute, microbatch: int) -> Compute:
+    """The four stages for a microbatch; a single cell has no leading axis."""
 
+    def compiled(stage: Callable[..., Any]) -> Any:
+        return jax.jit(jax.vmap(stage) if microbatch > 1 else lambda *args: stage(*args))
 
-def _over_cells(stage: Callable[..., Any], microbatch: int, devices: tuple[Device, ...]) -> Any:
-    def local(*args: Any) -> Any:
-        if microbatch > 1:
-            return jax.vmap(stage)(*args)
-        # vmap of one cell compiles other loops than the cell alone: the axis is taken off.
-        return jax.tree.map(
-            lambda leaf: leaf[None], stage(*jax.tree.map(lambda leaf: leaf[0], args))
-        )
+    def begin(problem: Any, words: jax.Array) -> Any:
+        return compute.begin(problem, jax.random.wrap_key_data(words))
 
-    placement = _placement(devices)
-    if not isinstance(placement, NamedSharding):
-        return jax.jit(local)
-    return jax.jit(
-        jax.shard_map(
-            local,
-            mesh=placement.mesh,
-            in_specs=placement.spec,
-            out_specs=placement.spec,
-            check_vma=False,
-        )
-    )
-
-
-@functools.cache
-def _placement(devices: tuple[Device, ...]) -> Device | NamedSharding:
-    """Where the leading axis lives: one device, or an equal part on each."""
-    if len(devices) == 1:
-        return devices[0]
-    return NamedSharding(Mesh(np.array(devices), ("cells",)), PartitionSpec("cells"))
+    return Compute(*map(compiled, (begin, *compute[1:])))
 
 
 def _stacked(results: list[Any], shape: tuple[int, ...]) -> Any:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-__all__ = ["TrainState", "adamw", "start", "train"]
+__all__ = ["TrainState", "adamw", "half_cosine", "start", "train", "warm_then_drop"]
 
 Loss = Callable[[Any, jax.Array], jax.Array]
 
@@ -82,22 +82,47 @@ def train(
 
 
 def adamw(
-    learning_rate: jax.Array | float,
-    weight_decay: jax.Array | float,
-    n_steps: jax.Array | int,
-    cosine: bool,
+    rate: Callable[[Any], jax.Array], weight_decay: jax.Array | float, b2: float = 0.999
 ) -> optax.GradientTransformation:
-    """AdamW (b1 = 0.9, b2 = 0.999) at a constant rate, or falling to zero along half a cosine.
+    """AdamW with b1 = 0.9 and eps = 1e-8; `rate` maps the step to the learning rate.
 
     All numbers may be traced. Source: Loshchilov and Hutter 2019 (decoupled weight decay).
     """
+    return optax.chain(
+        optax.scale_by_adam(b2=b2),
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_learning_rate(rate),
+    )
+
+
+def half_cosine(
+    learning_rate: jax.Array | float, n_steps: jax.Array | int, cosine: bool
+) -> Callable[[Any], jax.Array]:
+    """A rate that falls to zero along half a cosine, or stays when `cosine` is false."""
 
     def rate(step: Any) -> jax.Array:
         turn = jnp.pi * step / jnp.maximum(n_steps, 1)
         return learning_rate * (0.5 * (1.0 + jnp.cos(turn)) if cosine else jnp.ones_like(turn))
 
-    return optax.chain(
-        optax.scale_by_adam(),
-        optax.add_decayed_weights(weight_decay),
-        optax.scale_by_learning_rate(rate),
-    )
+    return rate
+
+
+def warm_then_drop(
+    learning_rate: jax.Array | float,
+    warmup: jax.Array | int,
+    drop_step: jax.Array | int,
+    drop_factor: jax.Array | float,
+) -> Callable[[Any], jax.Array]:
+    """A rate that rises in a straight line from 0 and is multiplied by a factor from a step on.
+
+    rate(step) = learning_rate * min(step / warmup, 1), times drop_factor when 0 < drop_step <=
+    step. The first step of a warm-up has rate 0, as in the released code of Nanda et al. 2023.
+    """
+
+    def rate(step: Any) -> jax.Array:
+        rise = jnp.minimum(step / jnp.maximum(warmup, 1), 1.0)
+        risen = jnp.where(jnp.asarray(warmup) > 0, rise, 1.0)
+        dropped = (jnp.asarray(drop_step) > 0) & (step >= jnp.asarray(drop_step))
+        return learning_rate * risen * jnp.where(dropped, drop_factor, 1.0)
+
+    return rate
