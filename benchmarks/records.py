@@ -1,4 +1,4 @@
-"""What a measured row says, its JSON file, and the table of the README made from those files."""
+"""What a measured row says, its JSON file, and the tables of the README made from those files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,45 @@ from typing import Any, NamedTuple
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent / "README.md"
 START, END = "<!-- measured: start -->", "<!-- measured: end -->"
+
+
+class Chapter(NamedTuple):
+    """The rows of one command.
+
+    Attributes:
+        title: the heading in the README. module: run by `python -m MODULE`.
+        folder: where the JSON files are, below the folder of all results.
+        rows: the names, in the order of the tables.
+    """
+
+    title: str
+    module: str
+    folder: str
+    rows: tuple[str, ...]
+
+
+SUPERPOSITION = Chapter(
+    "Superposition",
+    "benchmarks.superposition",
+    "",
+    ("5-2", "phase-2-1", "phase-3-2", "20-5", "200-20", "slider"),
+)
+MODULAR = Chapter(
+    "Modular addition",
+    "benchmarks.modular",
+    "modular",
+    (
+        "step",
+        "published",
+        "fast",
+        "live",
+        "two-layer",
+        "lottery",
+        "eight-seeds",
+        "certificates",
+    ),
+)
+CHAPTERS = (SUPERPOSITION, MODULAR)
 
 
 class Bar(NamedTuple):
@@ -32,6 +71,16 @@ class Bar(NamedTuple):
         return self.measured <= self.limit if self.at_most else self.measured >= self.limit
 
 
+def at_most(statement: str, limit: float, measured: float) -> Bar:
+    """A bar with an upper limit."""
+    return Bar(statement, True, limit, measured)
+
+
+def at_least(statement: str, limit: float, measured: float) -> Bar:
+    """A bar with a lower limit."""
+    return Bar(statement, False, limit, measured)
+
+
 class Row(NamedTuple):
     """One row of the table.
 
@@ -43,7 +92,8 @@ class Row(NamedTuple):
         compile_seconds: CPU seconds that the first call took above that.
         machine: see `timing.machine`.
         facts: the numbers behind the bars (densities, losses of both sides, seconds of each
-            repeat).
+            repeat). The README shows three of them: `notes`, sentences; `tables`, each with a
+            title, a header and rows; `baseline_cpu_seconds`.
     """
 
     name: str
@@ -60,8 +110,17 @@ def write(row: Row, folder: Path = RESULTS) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{row.name}.json"
     content = row._asdict() | {"bars": [bar._asdict() for bar in row.bars]}
-    path.write_text(json.dumps(_plain(content), indent=1) + "\n")
+    path.write_text(json.dumps(plain(content), indent=1) + "\n")
     return path
+
+
+def announce(row: Row) -> bool:
+    """Prints each bar of a row; whether all were reached."""
+    print(f"{row.name}: {row.cpu_seconds:.4g} CPU s, compile {row.compile_seconds:.3g} CPU s")
+    for bar in row.bars:
+        sign, verdict = ("<=" if bar.at_most else ">="), ("ok" if bar.passed else "MISSED")
+        print(f"  {bar.statement}: {bar.measured:.5g} ({sign} {bar.limit:g}) {verdict}", flush=True)
+    return all(bar.passed for bar in row.bars)
 
 
 def read(path: Path) -> Row:
@@ -70,19 +129,19 @@ def read(path: Path) -> Row:
     return Row(**content | {"bars": tuple(Bar(**bar) for bar in content["bars"])})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Arrays as lists, numbers to six digits, for a file that can be read and compared."""
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def tables(rows: list[Row]) -> str:
-    """The README's generated part: one table of bars, one of seconds, the facts, the machine."""
+def tables(chapter: Chapter, rows: list[Row]) -> str:
+    """A chapter of the README: one table of bars, one of seconds, the facts, the machine."""
     lines = ["| row | measured quantity | bar | measured | |", "|---|---|---|---|---|"]
     for row in rows:
         for bar in row.bars:
@@ -95,21 +154,36 @@ def tables(rows: list[Row]) -> str:
     for row in rows:
         baseline = row.facts.get("baseline_cpu_seconds")
         theirs = f"{baseline:.4g}" if baseline else "-"
-        command = f"`python -m benchmarks.superposition {row.name}`"
+        command = f"`python -m {chapter.module} {row.name}`"
         seconds = f"{row.cpu_seconds:.3g} | {row.compile_seconds:.3g} | {theirs}"
         lines.append(f"| {row.name} | {row.work} | {seconds} | {command} |")
     for row in rows:
-        lines += _cells(row)
+        lines += _cells(row) if "density" in row.facts else _details(row)
     machines = {json.dumps(row.machine, sort_keys=True): row.machine for row in rows}
     for machine in machines.values():
         lines += ["", "Machine: " + "; ".join(f"{k} {v}" for k, v in machine.items()) + "."]
     return "\n".join(lines)
 
 
+def _details(row: Row) -> list[str]:
+    """Tables and notes that a row brought along."""
+    lines: list[str] = []
+    for table in row.facts.get("tables", []):
+        header = table["header"]
+        lines += ["", f"{row.name}: {table['title']}.", "", f"| {' | '.join(header)} |"]
+        lines.append("|---" * len(header) + "|")
+        lines += [f"| {' | '.join(map(_shown, cells))} |" for cells in table["rows"]]
+    if notes := row.facts.get("notes", []):
+        lines += ["", f"{row.name}: {' '.join(notes)}"]
+    return lines
+
+
+def _shown(cell: Any) -> str:
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
 def _cells(row: Row) -> list[str]:
     """Losses by density and the notes, for the rows beside the baseline."""
-    if "density" not in row.facts:
-        return []
     facts = row.facts
     title = f"{row.name}: loss by density, {facts['scorer']}."
     lines = ["", title, "", "| density | toylab | baseline | ratio | error of the ratio |"]
@@ -128,10 +202,14 @@ def _cells(row: Row) -> list[str]:
     return [*lines, "", *facts["notes"]]
 
 
-def report(names: list[str], folder: Path = RESULTS, readme: Path = README) -> str:
+def report(folder: Path = RESULTS, readme: Path = README) -> str:
     """The README's text, its measured part made anew from the JSON files present."""
-    paths = [folder / f"{name}.json" for name in names]
-    body = tables([read(path) for path in paths if path.exists()])
+    parts = []
+    for chapter in CHAPTERS:
+        paths = [folder / chapter.folder / f"{name}.json" for name in chapter.rows]
+        rows = [read(path) for path in paths if path.exists()]
+        if rows:
+            parts.append(f"### {chapter.title}\n\n{tables(chapter, rows)}")
     before, rest = readme.read_text().split(START)
     after = rest.split(END)[1]
-    return f"{before}{START}\n{body}\n{END}{after}"
+    return f"{before}{START}\n" + "\n\n".join(parts) + f"\n{END}{after}"

@@ -108,7 +108,7 @@ def against_baseline(name: str, setting: Setting) -> Row:
     """Rows 5-2, 20-5 and 200-20: losses and CPU time beside the PyTorch recipe."""
     work, target = WORKS[name], TARGETS[name]
     baselines = [_baseline(work, seed, setting) for seed in target.seeds]
-    torch = timing.TorchBaseline(setting.torch_python)
+    torch = timing.Served(setting.torch_python, "benchmarks.baseline_torch", [setting.core])
     results: list[scoring.Weights] = []
 
     def ours(repeat: int) -> float:
@@ -117,7 +117,8 @@ def against_baseline(name: str, setting: Setting) -> Row:
         )
 
     def theirs(repeat: int) -> float:
-        return 10_000 * torch.seconds_per_step(name, setting.steps, seed=repeat)
+        answer = torch.ask({"work": name, "n_steps": setting.steps, "seed": repeat})
+        return 10_000 * answer["cpu_seconds"] / answer["n_steps"]
 
     jax.clear_caches()
     first = ours(0)

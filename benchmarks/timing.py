@@ -1,4 +1,4 @@
-"""CPU time of one thread: pinning, alternating pairs, compilations counted, the machine named."""
+"""Seconds: pinning, alternating pairs, sides in their own processes, the machine named."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 
 
 class Pairs(NamedTuple):
-    """CPU seconds of both sides, measured in turn.
+    """Seconds of both sides, measured in turn.
 
     Attributes:
         ours: [repeats].
@@ -36,13 +36,25 @@ class Pairs(NamedTuple):
         return self.theirs / self.ours
 
 
+def environment(threads: int, devices: int = 1) -> dict[str, str]:
+    """The variables that hold a process to some threads an operation and some JAX devices."""
+    names = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return dict.fromkeys(names, str(threads)) | {
+        "JAX_NUM_CPU_DEVICES": str(devices),
+        # A warm cache would hide the compile time, which is measured apart.
+        "JAX_ENABLE_COMPILATION_CACHE": "false",
+    }
+
+
+def usable_cores() -> list[int]:
+    """The cores that this process may use."""
+    return sorted(os.sched_getaffinity(0))
+
+
 def pin(core: int) -> None:
     """Holds this process and its children to one core, one thread; call it before importing jax."""
     os.sched_setaffinity(0, {core})
-    for name in ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-    # A warm cache would hide the compile time, which is measured apart.
-    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    os.environ.update(environment(1))
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -53,34 +65,48 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def alternate(ours: Callable[[int], float], theirs: Callable[[int], float], repeats: int) -> Pairs:
-    """Measures A B A B ...: each callable takes the repeat's number and returns CPU seconds."""
+    """Measures A B A B ...: each callable takes the repeat's number and returns seconds."""
     seconds = [(ours(repeat), theirs(repeat)) for repeat in range(repeats)]
     return Pairs(*np.array(seconds).T)
 
 
-class TorchBaseline:
-    """The baseline in its own process, waiting between requests so that it costs nothing.
+class Served:
+    """One side of a comparison in its own process, which waits between requests at no cost.
 
     Args:
-        python: an interpreter with torch and numpy.
+        python: an interpreter that has what the module imports.
+        module: started as `python -m MODULE --serve`; answers a JSON line with a JSON line.
+        cores: the cores that it may use, with a thread on each.
     """
 
-    def __init__(self, python: str) -> None:
-        command = [python, "-m", "benchmarks.baseline_torch", "--serve"]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
+    def __init__(self, python: str, module: str, cores: Sequence[int]) -> None:
+        self.module = module
+        own = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, cores)  # a child starts with the cores of its parent
+        try:
+            self.process = subprocess.Popen(
+                [python, "-m", module, "--serve"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+                env=os.environ | environment(len(cores)),
+            )
+        finally:
+            os.sched_setaffinity(0, own)
 
-    def seconds_per_step(self, work: str, n_steps: int, seed: int) -> float:
-        """CPU seconds of one step over all models of `work`, averaged over n_steps steps."""
-        request = {"work": work, "n_steps": n_steps, "seed": seed}
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one request.
+
+        Raises:
+            RuntimeError: the process has ended.
+        """
         stdin, stdout = self._pipes()
         try:
             print(json.dumps(request), file=stdin, flush=True)
-            answer = json.loads(stdout.readline())
+            return json.loads(stdout.readline())
         except (BrokenPipeError, json.JSONDecodeError) as error:
-            raise RuntimeError("the torch process ended; its own message is above") from error
-        return answer["cpu_seconds"] / answer["n_steps"]
+            raise RuntimeError(f"{self.module} ended; its own message is above") from error
 
     def close(self) -> None:
         """Ends the process."""
@@ -90,7 +116,7 @@ class TorchBaseline:
     def _pipes(self) -> tuple[IO[str], IO[str]]:
         stdin, stdout = self.process.stdin, self.process.stdout
         if stdin is None or stdout is None:
-            raise RuntimeError("the torch process was started without pipes")
+            raise RuntimeError("the process was started without pipes")
         return stdin, stdout
 
 

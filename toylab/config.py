@@ -161,6 +161,10 @@ class Config:
         """Violations that involve several fields; asked only when each field alone is sound."""
         return iter(())
 
+    def notices(self) -> list[str]:
+        """Remarks on a valid but unusual choice."""
+        return []
+
     def check(self) -> Self:
         """The config with plain Python values, or an error that lists every violation.
 

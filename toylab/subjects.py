@@ -135,8 +135,9 @@ class Modular:
             keys = " ".join(map(str, cell.key_frequencies)) or "none"
             yield (
                 f"{label}test accuracy {cell.test_accuracy[-1]:.4f}, "
-                f"loss {cell.test_loss[-1]:.3g}; memorised at {_at(cell.phases.memorised)}, formed at {_at(cell.phases.formed)}, "
-                f"cleaned up at {_at(cell.phases.cleaned)}; key frequencies {keys}"
+                f"loss {cell.test_loss[-1]:.3g}; memorised at {_at(cell.phases.memorised)}, "
+                f"formed at {_at(cell.phases.formed)}, cleaned up at "
+                f"{_at(cell.phases.cleaned)}; key frequencies {keys}"
             )
         if len(found) > MAX_LINES:
             yield f"... and {len(found) - MAX_LINES} more"

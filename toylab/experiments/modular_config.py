@@ -12,7 +12,57 @@ __all__ = ["FAST", "HE", "LIVE", "PUBLISHED", "SETTLED", "ModularConfig"]
 
 
 @config
-class ModularConfig(Config):
+class _Sums(Config):
+    """Which sums, and which of them are trained on."""
+
+    p: int = integer(default=113, low=3, high=512)
+    modulus: Literal["prime", "any"] = choice(default="prime", options=("prime", "any"))
+    task: Literal["add", "subtract", "multiply", "quadratic"] = choice(
+        default="add", options=("add", "subtract", "multiply", "quadratic")
+    )
+    train_fraction: float = real(default=0.3, low=0, high=1, low_open=True)
+    seed: int = integer(default=0, low=0, high=2**32 - 1)
+
+
+@config
+class _Network(Config):
+    """What is trained."""
+
+    architecture: Literal["transformer", "mlp"] = choice(
+        default="transformer", options=("transformer", "mlp")
+    )
+    d_model: int = integer(default=128, low=1, high=2048)
+    n_heads: int = integer(default=4, low=1, high=256)
+    d_mlp: int = integer(default=512, low=1, high=16_384)
+    activation: Literal["relu", "quadratic"] = choice(
+        default="relu", options=("relu", "quadratic")
+    )
+    inputs: Literal["tied", "separate"] = choice(default="tied", options=("tied", "separate"))
+    initialisation: Literal["random", "one_frequency"] = choice(
+        default="random", options=("random", "one_frequency")
+    )
+    init_scale: float = real(default=1.0, low=0, high=1e3)
+
+
+@config
+class _Optimisation(Config):
+    """How it is trained, and how often looked at."""
+
+    optimizer: Literal["adamw", "sgd"] = choice(default="adamw", options=("adamw", "sgd"))
+    learning_rate: float = real(default=1e-2, low=0, high=10, low_open=True)
+    weight_decay: float = real(default=2.0, low=0, high=100)
+    warmup: int = integer(default=10, low=0, high=2**31 - 1)
+    drop_step: int = integer(default=0, low=0, high=2**31 - 1)
+    drop_factor: float = real(default=0.3, low=0, high=1)
+    loss: Literal["accurate", "float32"] = choice(
+        default="accurate", options=("accurate", "float32")
+    )
+    n_steps: int = integer(default=500, low=0, high=2**31 - 1)
+    record_every: int = integer(default=10, low=1, high=2**31 - 1)
+
+
+@config
+class ModularConfig(_Optimisation, _Network, _Sums):
     """A network that learns arithmetic modulo p from a part of all pairs, full batch.
 
     Attributes:
@@ -38,37 +88,6 @@ class ModularConfig(Config):
     Source: Nanda et al. 2023 (arXiv 2301.05217), section 3; He et al. 2026 (arXiv 2602.16849). The
     defaults grok in some 250 steps where the published rates need thousands.
     """
-
-    p: int = integer(default=113, low=3, high=512)
-    modulus: Literal["prime", "any"] = choice(default="prime", options=("prime", "any"))
-    task: Literal["add", "subtract", "multiply", "quadratic"] = choice(
-        default="add", options=("add", "subtract", "multiply", "quadratic")
-    )
-    train_fraction: float = real(default=0.3, low=0, high=1, low_open=True)
-    architecture: Literal["transformer", "mlp"] = choice(
-        default="transformer", options=("transformer", "mlp")
-    )
-    d_model: int = integer(default=128, low=1, high=2048)
-    n_heads: int = integer(default=4, low=1, high=256)
-    d_mlp: int = integer(default=512, low=1, high=16_384)
-    activation: Literal["relu", "quadratic"] = choice(default="relu", options=("relu", "quadratic"))
-    inputs: Literal["tied", "separate"] = choice(default="tied", options=("tied", "separate"))
-    initialisation: Literal["random", "one_frequency"] = choice(
-        default="random", options=("random", "one_frequency")
-    )
-    init_scale: float = real(default=1.0, low=0, high=1e3)
-    optimizer: Literal["adamw", "sgd"] = choice(default="adamw", options=("adamw", "sgd"))
-    learning_rate: float = real(default=1e-2, low=0, high=10, low_open=True)
-    weight_decay: float = real(default=2.0, low=0, high=100)
-    warmup: int = integer(default=10, low=0, high=2**31 - 1)
-    drop_step: int = integer(default=0, low=0, high=2**31 - 1)
-    drop_factor: float = real(default=0.3, low=0, high=1)
-    loss: Literal["accurate", "float32"] = choice(
-        default="accurate", options=("accurate", "float32")
-    )
-    n_steps: int = integer(default=500, low=0, high=2**31 - 1)
-    record_every: int = integer(default=10, low=1, high=2**31 - 1)
-    seed: int = integer(default=0, low=0, high=2**32 - 1)
 
     @property
     def n_train(self) -> int:
