@@ -4,7 +4,8 @@ Model of arithmetic. u = 2⁻⁵³ and γ_n = nu/(1 - nu). IEEE 754 doubles roun
 products in any order, with or without fused multiply-add, so that |fl(x·y) - x·y| ≤ γ_n |x|·|y| for
 n terms (no product of matrices by Strassen's scheme: OpenBLAS, MKL and numpy have none). What is
 lost by underflow, even flushed to zero and multiplied by all later layers (weights below 2¹⁰⁰, sums
-of up to 2²⁰ terms), stays below 2⁻⁵⁰⁰, which every radius contains. Overflow cannot happen then.
+of up to 2²⁰ terms), stays below 2⁻⁵⁰⁰, which every radius contains. Overflow gives inf or nan, and
+no comparison with those proves anything.
 
 Two functions of numpy are trusted beyond that, each with a wide margin:
 - exp is within `EXP_ULPS` = 4 units in the last place, a relative error of 8u. The vector code for
