@@ -6,6 +6,7 @@
 Importing this package loads neither matplotlib nor streamlit; figures are in `toylab.figures`.
 """
 
+from toylab.analysis.certificate import Certificate, certify_accuracy
 from toylab.analysis.fourier import fourier_basis
 from toylab.analysis.logit_spectrum import key_frequencies
 from toylab.analysis.progress_measures import excluded_loss, restricted_loss
@@ -25,6 +26,7 @@ from toylab.training.sweep import cell_key, sweep
 
 __all__ = [
     "BudgetError",
+    "Certificate",
     "ConfigError",
     "DivergedError",
     "FormatError",
@@ -34,6 +36,7 @@ __all__ = [
     "SuperpositionConfig",
     "SuperpositionResult",
     "cell_key",
+    "certify_accuracy",
     "excluded_loss",
     "expected_loss",
     "feature_dimensionality",

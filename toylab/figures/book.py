@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from toylab.config import Config, did_you_mean
 from toylab.errors import ConfigError, shown
-from toylab.figures import superposition_book
+from toylab.figures import modular_book, superposition_book
 from toylab.figures.entry import Entry, Outcome
 from toylab.figures.gallery import Plate, gallery_page
 from toylab.figures.style import read_metadata, save_figure
 
 __all__ = ["BOOK", "parameters", "read_metadata", "run_book", "select"]
 
-BOOK: tuple[Entry, ...] = (*superposition_book.ENTRIES,)
+BOOK: tuple[Entry, ...] = (*superposition_book.ENTRIES, *modular_book.ENTRIES)
 
 
 def select(names: Sequence[str] = (), quick: bool = False,

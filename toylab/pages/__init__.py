@@ -6,9 +6,9 @@ into a config, hands that to a shared job, and draws what comes back. Adding it 
 
 from pathlib import Path
 
-from toylab.pages import superposition
+from toylab.pages import modular, superposition
 
 __all__ = ["ICON", "PAGES"]
 
-PAGES = (superposition,)
+PAGES = (superposition, modular)
 ICON = Path(__file__).with_name("icon.svg")
