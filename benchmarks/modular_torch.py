@@ -18,7 +18,7 @@ All: betas 0.9 and 0.98, eps 1e-8, learning rate times min(step / 10, 1), so 0 a
     python -m benchmarks.modular_torch --check    # own weights: does the loss fall in 20 steps?
 
 A request: {"work": "nanda-epoch", "n_steps": 30, "weights": "start.npz", "losses": true,
-"threads": 1}; `load` describes the .npz, `serve` the answer.
+"threads": 1, "float64": false}; `load` describes the .npz, `serve` the answer.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def transformer_logits(weights: Weights, tokens: torch.Tensor) -> torch.Tensor:
 
 def mlp_logits(weights: Weights, pairs: torch.Tensor) -> torch.Tensor:
     """Logits [n, p] of pairs [n, 2]: W_out relu(W_a (e_a + e_b))."""
-    x = F.one_hot(pairs, weights["W_a"].shape[1]).float().sum(1)
+    x = F.one_hot(pairs, weights["W_a"].shape[1]).to(weights["W_a"].dtype).sum(1)
     return torch.relu(x @ weights["W_a"].T) @ weights["W_out"].T
 
 
@@ -140,8 +140,10 @@ WORKS = {
 }
 
 
-def load(path: str | Path, shapes: Shapes) -> tuple[Weights, Data]:
-    """Reads float32 weights, without the axis of the layer, and pairs; the file gives the sizes.
+def load(
+    path: str | Path, shapes: Shapes, dtype: torch.dtype = torch.float32
+) -> tuple[Weights, Data]:
+    """Reads weights, without the axis of the layer, and pairs; the file gives the sizes.
 
     Args:
         path: an .npz with the arrays named in `shapes` (those of toylab's Transformer or of its
@@ -154,7 +156,7 @@ def load(path: str | Path, shapes: Shapes) -> tuple[Weights, Data]:
     weights = {}
     for name, shape in shapes.items():
         array = arrays[name].squeeze(0) if shape[0] == 1 else arrays[name]
-        weights[name] = torch.nn.Parameter(torch.tensor(array, dtype=torch.float32))
+        weights[name] = torch.nn.Parameter(torch.tensor(array, dtype=dtype))
     names = ("answers", "train_pairs", "test_pairs")
     table, train, test = (torch.tensor(arrays[name], dtype=torch.int64) for name in names)
     if shapes is TRANSFORMER:
@@ -163,12 +165,14 @@ def load(path: str | Path, shapes: Shapes) -> tuple[Weights, Data]:
     return weights, Data(train, test if len(test[0]) else train)
 
 
-def train(work: Work, path: str | Path, n_steps: int, threads: int = 1) -> Trained:
+def train(
+    work: Work, path: str | Path, n_steps: int, threads: int = 1, float64: bool = False
+) -> Trained:
     """Trains from the weights in `path` (see `load`) for n_steps on `threads` cores."""
     if not 1 <= threads <= (available := len(os.sched_getaffinity(0))):
         raise ValueError(f"threads: 1 to {available}, the cores of this process; got {threads}")
     torch.set_num_threads(threads)
-    weights, data = load(path, work.shapes)
+    weights, data = load(path, work.shapes, torch.float64 if float64 else torch.float32)
     optimiser = torch.optim.AdamW(
         weights.values(), work.learning_rate, (0.9, 0.98), 1e-8, work.weight_decay
     )
@@ -197,8 +201,9 @@ def serve() -> None:
     """
     for line in sys.stdin:
         request = json.loads(line)
-        work, threads = WORKS[request["work"]], request.get("threads", 1)
-        answer = train(work, request["weights"], request["n_steps"], threads)._asdict()
+        options = {name: request[name] for name in ("threads", "float64") if name in request}
+        work = WORKS[request["work"]]
+        answer = train(work, request["weights"], request["n_steps"], **options)._asdict()
         if not request.get("losses"):
             del answer["losses"]
         print(json.dumps(answer | {"torch": torch.__version__}), flush=True)

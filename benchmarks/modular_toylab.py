@@ -5,7 +5,8 @@
 Steps from given weights, {"work": "nanda", "n_steps": 30, "weights": "start.npz", "losses": true}
 ("he" for the two-layer network): the answer has the "cpu_seconds" and "wall_seconds" of the last
 "n_steps", the warm-up left out, "set_up_seconds" (CPU, to the end of the warm-up: the first time
-with the compilation), and the training loss before each step if asked for.
+with the compilation), and the training loss before each step if asked for. With "float64" all
+weights and sums are float64.
 
 A whole training, {"work": "run", "config": {...}}: "cpu_seconds" and "wall_seconds" of
 `modular.run` with all of its records and measures.
@@ -14,6 +15,7 @@ A whole training, {"work": "run", "config": {...}}: "cpu_seconds" and "wall_seco
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -34,7 +36,8 @@ from toylab.models.transformer import Transformer
 WARM_UP_STEPS = 3
 CONFIGS = {"nanda": PUBLISHED, "he": HE.replace(activation="relu")}
 
-begin, advance = jax.jit(TRAINER.begin), jax.jit(TRAINER.advance)
+begin = jax.jit(TRAINER.begin)
+advance = jax.jit(TRAINER.advance, compiler_options=dict(TRAINER.options))
 
 
 class Trained(NamedTuple):
@@ -90,8 +93,22 @@ def load(path: str | Path, config: ModularConfig) -> tuple[Problem, Any]:
     problem = problem_of(config.replace(train_fraction=len(train) / p**2))
     training, _ = begin(problem, jax.random.key(0))
     model = jax.tree.map(jax.numpy.asarray, model)
+    if jax.numpy.asarray(0.0).dtype == np.float64:  # inside enable_x64
+        problem = dataclasses.replace(problem, rates=_rates(config))
+        training, model = jax.tree.map(_doubled, (training, model))
     parts = Split(*(jax.numpy.asarray(pairs, np.int32) for pairs in (train, test)))
     return problem, (training._replace(params=model), parts)
+
+
+def _rates(config: ModularConfig) -> np.ndarray:
+    """`Problem.rates` as Python's numbers, not rounded to float32."""
+    c = config
+    return np.array([c.learning_rate, c.weight_decay, c.drop_factor, c.init_scale])
+
+
+def _doubled(array: Any) -> Any:
+    floating = jax.numpy.issubdtype(array.dtype, jax.numpy.floating)
+    return array.astype(np.float64) if floating else array
 
 
 def train(work: str, path: str | Path, n_steps: int, losses: bool) -> Trained:
@@ -121,7 +138,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             "wall_seconds": time.perf_counter() - wall,
         }
     losses = bool(request.get("losses"))
-    found = train(request["work"], request["weights"], request["n_steps"], losses)._asdict()
+    with jax.enable_x64(bool(request.get("float64"))):
+        found = train(request["work"], request["weights"], request["n_steps"], losses)._asdict()
     if not losses:
         del found["losses"]
     return found

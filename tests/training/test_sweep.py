@@ -66,7 +66,7 @@ def test_sizes_share_one_program_and_keep_their_bits():
 def test_most_changes_of_a_config_compile_nothing():
     superposition.run(CONFIG, 0)
     stages = sweep_module._compiled(TRAINER, 1)
-    before = [stage._cache_size() for stage in stages]
+    before = [stage._cache_size() for stage in stages[:4]]
     for change in (
         {"n_steps": 17},
         {"sparsity": (0.1, 0.2, 0.3, 0.4)},
@@ -77,7 +77,7 @@ def test_most_changes_of_a_config_compile_nothing():
         {"weight_decay": 0.1},
     ):
         superposition.run(CONFIG.replace(**change), 1)
-    assert [stage._cache_size() for stage in stages] == before
+    assert [stage._cache_size() for stage in stages[:4]] == before
 
 
 DEVICES = """

@@ -170,7 +170,10 @@ def _end(problem: Problem, state: State) -> tuple[jax.Array, jax.Array]:
     return parts.train, training.first_bad_step
 
 
-TRAINER = Compute(_begin, _advance, _observe, _end)
+# Matrix products in Eigen's kernels, not in the library that XLA 0.10 prefers on a CPU: for a step
+# of the transformer they need 15 to 30 % less processor time; smaller networks do not care.
+_PRODUCTS = (("xla_cpu_experimental_ynn_fusion_type", ""),)
+TRAINER = Compute(_begin, _advance, _observe, _end, _PRODUCTS)
 
 
 def training_cost(config: ModularConfig) -> Cost:

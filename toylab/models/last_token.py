@@ -97,10 +97,22 @@ def _at_equals(model: Transformer, rows: _Tables) -> LastToken:
     for place, value in enumerate(values):
         by_head = value.reshape(value.shape[0], n_heads, -1)
         mixed += pattern[:, :, place, None] * by_head
-    mixed = mixed.reshape(n, -1)
+    mixed = _apart(mixed.reshape(n, -1))
     W_O = model.W_O[0].reshape(mixed.shape[1], -1)
     W_in, W_out, W_U = model.W_in[0], model.W_out[0], model.W_U[...]
     stream = model.W_E[-1] + model.W_pos[2]
-    neurons = jax.nn.relu(mixed @ (W_O @ W_in) + (stream @ W_in + model.b_in[0])[None])
-    logits = mixed @ (W_O @ W_U) + neurons @ (W_out @ W_U)
-    return LastToken(pattern, neurons, logits + ((stream + model.b_out[0]) @ W_U)[None])
+    before = _apart(mixed @ (W_O @ W_in)) + (stream @ W_in + model.b_in[0])[None]
+    neurons = jax.nn.relu(before)
+    # One row for each answer: the gradient's product by columns takes twice as long.
+    W_L = jnp.einsum("md,dc->cm", W_out, W_U)
+    logits = mixed @ (W_O @ W_U) + jnp.einsum("nm,cm->nc", neurons, W_L)
+    logits = _apart(logits + ((stream + model.b_out[0]) @ W_U)[None])
+    return LastToken(pattern, neurons, logits)
+
+
+def _apart(array: jax.Array) -> jax.Array:
+    """Fused with what comes before or after a product, a CPU computes some of it many times over.
+
+    Kept apart, a training step needs a quarter less time.
+    """
+    return jax.lax.optimization_barrier(array)

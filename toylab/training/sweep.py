@@ -43,12 +43,15 @@ class Compute(NamedTuple):
         advance: (problem, state, until) -> state, called with each of the plan's targets
         observe: (problem, state) -> record, kept after each target
         end: (problem, state) -> outcome
+        options: XLA's options for `advance`, as (name, value); left out where the compiler does
+            not know them all.
     """
 
     begin: Callable[[Any, jax.Array], Any]
     advance: Callable[[Any, Any, jax.Array], Any]
     observe: Callable[[Any, Any], Any]
     end: Callable[[Any, Any], Any]
+    options: tuple[tuple[str, str], ...] = ()
 
 
 class Plan(NamedTuple):
@@ -285,7 +288,7 @@ def _run_call(
     other fusions, and has other bits.)
     """
     first, size = plans[0], plans[0].microbatch
-    begin, advance, observe, end = _compiled(first.compute, size)
+    begin, advance, observe, end = _compiled(first.compute, size)[:4]
     parts = [slice(i, min(i + size, len(plans))) for i in range(0, len(plans), size)]
     put = [
         jax.device_put(_batch([plan.problem for plan in plans[part]], words[part], size), device)
@@ -339,13 +342,27 @@ def _cells(outcome: Any, size: int, count: int) -> list[Any]:
 def _compiled(compute: Compute, microbatch: int) -> Compute:
     """The four stages for a microbatch; a single cell has no leading axis."""
 
-    def compiled(stage: Callable[..., Any]) -> Any:
-        return jax.jit(jax.vmap(stage) if microbatch > 1 else lambda *args: stage(*args))
+    def compiled(stage: Callable[..., Any], options: dict[str, str] | None = None) -> Any:
+        lone = jax.vmap(stage) if microbatch > 1 else lambda *args: stage(*args)
+        return jax.jit(lone, compiler_options=options)
 
     def begin(problem: Any, words: jax.Array) -> Any:
         return compute.begin(problem, jax.random.wrap_key_data(words))
 
-    return Compute(*map(compiled, (begin, *compute[1:])))
+    advance = compiled(compute.advance, _understood(compute.options))
+    return Compute(compiled(begin), advance, compiled(compute.observe), compiled(compute.end))
+
+
+@functools.cache
+def _understood(options: tuple[tuple[str, str], ...]) -> dict[str, str] | None:
+    """The options, if there are any and this compiler knows them."""
+    if not options:
+        return None
+    try:
+        jax.jit(lambda x: x, compiler_options=dict(options)).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return None
+    return dict(options)
 
 
 def _stacked(results: list[Any], shape: tuple[int, ...]) -> Any:
