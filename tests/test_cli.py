@@ -247,7 +247,7 @@ def test_book_reports_each_statement_and_fails_with_one(out, capsys, monkeypatch
     from toylab.figures import book
     from toylab.figures.entry import Outcome
 
-    sound = Outcome("a", "It holds.", "x 1", 2, 2, 0.5, np.ones((2, 1)), ())
+    sound = Outcome("a", "It holds.", "x 1", 2, 2, 0.5, np.ones((2, 1)), (), 2)
     broken = sound._replace(id="b", statement="It does not.", passed=1)
     asked = []
 

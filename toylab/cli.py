@@ -138,8 +138,7 @@ def _book(args: argparse.Namespace) -> int:
         outcomes = run_book(args.names, folder, quick=args.quick, progress=progress)
     for outcome in outcomes:
         mark = "holds" if outcome.holds else "FAILS"
-        print(f"{outcome.id}: {mark} on {outcome.passed} of {outcome.seeds} seeds, "
-              f"{outcome.seconds:.1f} s")
+        print(f"{outcome.id}: {mark} on {outcome.rate}, {outcome.seconds:.1f} s")
         for text in (outcome.statement, f"measured: {outcome.measured}"):
             print(textwrap.fill(text, 96, initial_indent="    ", subsequent_indent="    "))
     failed = sum(not outcome.holds for outcome in outcomes)

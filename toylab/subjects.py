@@ -135,16 +135,16 @@ class Modular:
             keys = " ".join(map(str, cell.key_frequencies)) or "none"
             yield (
                 f"{label}test accuracy {cell.test_accuracy[-1]:.4f}, "
-                f"loss {cell.test_loss[-1]:.3g}; memorised at {_at(cell.phases.memorised)}, "
-                f"formed at {_at(cell.phases.formed)}, cleaned up at "
-                f"{_at(cell.phases.cleaned)}; key frequencies {keys}"
+                f"loss {cell.test_loss[-1]:.3g}; {_at('memorised', cell.phases.memorised)}, "
+                f"{_at('formed', cell.phases.formed)}, {_at('cleaned up', cell.phases.cleaned)}; "
+                f"key frequencies {keys}"
             )
         if len(found) > MAX_LINES:
             yield f"... and {len(found) - MAX_LINES} more"
 
 
-def _at(step: Any) -> str:
-    return "never" if int(step) < 0 else f"step {int(step)}"
+def _at(what: str, step: Any) -> str:
+    return f"never {what}" if int(step) < 0 else f"{what} at step {int(step)}"
 
 
 SUBJECTS: Mapping[str, Subject] = {"superposition": Superposition(), "modular": Modular()}

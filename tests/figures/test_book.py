@@ -157,6 +157,15 @@ def test_a_measure_that_is_nan_fails(tmp_path: Path) -> None:
     assert not outcome.holds
 
 
+def test_an_entry_may_need_fewer_seeds_than_it_tries(tmp_path: Path) -> None:
+    [all_of_them] = run_book(["fails"], tmp_path, book=FAKE)
+    [lenient] = select(["fails"], book=FAKE)
+    [one_of_them] = run_book([], tmp_path, book=(lenient._replace(needed=1),))
+    assert (all_of_them.holds, all_of_them.rate) == (False, "1 of 3 seeds")
+    assert (one_of_them.holds, one_of_them.rate) == (True, "1 of 3 seeds, 1 needed")
+    assert "✓ holds, 1 of 3 seeds, 1 needed:" in (tmp_path / "index.html").read_text("utf-8")
+
+
 def test_an_interval_includes_its_ends() -> None:
     check = Check("x", float, 0.25, 0.5)
     assert [check.holds(x) for x in (0.25, 0.5, 0.24, 0.51)] == [True, True, False, False]
@@ -175,7 +184,7 @@ def test_the_gallery_is_sound_self_contained_and_marks_failures(tmp_path: Path) 
     labels = [attrs.get("aria-label") for tag, attrs in page.tags if tag == "svg"]
     assert labels == ['A line <&>. Three "points" of seed 0.'] * 3
     words = " ".join(page.text.split())
-    assert "2 of 3 statements hold for every seed tried." in words
+    assert "2 of 3 statements hold." in words
     assert "✓ holds, 3 of 3 seeds: The sum is small." in words
     assert "✗ fails, 1 of 3 seeds: The sum is small." in words
     assert "Caption & more. Source: Gauss 1785." in words

@@ -145,6 +145,8 @@ def frequency_mask(keys: Numbers, p: int) -> jax.Array:
 
 def _array(name: str, value: Numbers) -> jax.Array:
     try:
+        if any(isinstance(leaf, str | bytes) for leaf in jax.tree.leaves(value)):
+            raise TypeError  # jax would warn before it refuses them
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, refused later
             return jnp.asarray(value)
     except (TypeError, ValueError):
@@ -154,10 +156,11 @@ def _array(name: str, value: Numbers) -> jax.Array:
 def _require_shape(
     kind: str, shape: tuple[int, ...], axes: tuple[str | int, ...], least: int
 ) -> None:
-    wanted = axes[1:] if axes[0] == "..." else axes
+    leading = axes[:1] == ("...",)
+    wanted = axes[1:] if leading else axes
     free = len(shape) - len(wanted)
     sizes: dict[str | int, int] = {}
-    fits = free == 0 or (free > 0 and axes[0] == "...")
+    fits = free == 0 or (free > 0 and leading)
     for axis, size in zip(wanted, shape[max(free, 0) :], strict=False):
         fits &= size == sizes.setdefault(axis, axis if isinstance(axis, int) else size)
         fits &= isinstance(axis, int) or size >= least

@@ -114,7 +114,8 @@ def _make(entry: Entry, folder: Path, advance: Callable[[int], None]) -> Outcome
     passed = sum(all(check.holds(v) for check, v in zip(entry.checks, row, strict=True))
                  for row in measured)
     return Outcome(entry.id, entry.statement, _in_words(entry, measured), int(passed), entry.seeds,
-                   time.perf_counter() - start, measured, (*files, data_file))
+                   time.perf_counter() - start, measured, (*files, data_file),
+                   entry.needed or entry.seeds)
 
 
 def _in_words(entry: Entry, measured: NDArray[np.float64]) -> str:

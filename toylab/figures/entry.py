@@ -50,6 +50,7 @@ class Entry(NamedTuple):
         checks: the numbers behind the statement.
         seeds: the statement is tried with jax.random.key(0) ... key(seeds - 1); the first is drawn.
         quick: whether it belongs to the core set.
+        needed: on how many of the seeds every check must hold; 0 for all of them.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Entry(NamedTuple):
     checks: tuple[Check, ...]
     seeds: int = 1
     quick: bool = True
+    needed: int = 0
 
 
 class Outcome(NamedTuple):
@@ -78,6 +80,7 @@ class Outcome(NamedTuple):
         seconds: wall time for data of all seeds, figure and files.
         values: [seeds, checks], each measured number.
         files: what was written for this entry.
+        needed: how many seeds had to pass.
     """
 
     id: str
@@ -88,8 +91,15 @@ class Outcome(NamedTuple):
     seconds: float
     values: NDArray[np.float64]
     files: tuple[Path, ...]
+    needed: int
 
     @property
     def holds(self) -> bool:
-        """Whether every seed passed; a book with an outcome that does not hold has failed."""
-        return self.passed == self.seeds
+        """Whether enough seeds passed; a book with an outcome that does not hold has failed."""
+        return self.passed >= self.needed
+
+    @property
+    def rate(self) -> str:
+        """How many seeds passed, "7 of 8 seeds, 5 needed"; what is needed only if it is fewer."""
+        words = f"{self.passed} of {self.seeds} seed{'s' * (self.seeds > 1)}"
+        return words if self.needed == self.seeds else f"{words}, {self.needed} needed"

@@ -99,7 +99,7 @@ def gallery_page(plates: Sequence[Plate]) -> str:
 <body>
 <header>
 <h1>The book of figures</h1>
-<p>{holding} of {len(plates)} statements hold for every seed tried.</p>
+<p>{holding} of {len(plates)} statements hold.</p>
 </header>
 <nav aria-label="Figures"><ul>
 {items}
@@ -137,7 +137,7 @@ def _article(plate: Plate) -> str:
 <span class="quiet">Source: {escape(entry.source)}.</span></figcaption>
 </figure>
 <div class="statement {kind}"><span class="mark">{_sign(plate)} {_word(plate)}, \
-{outcome.passed} of {outcome.seeds} seed{"s" * (outcome.seeds > 1)}:</span>
+{outcome.rate}:</span>
 <span class="text">{escape(entry.statement)}</span></div>
 <div class="scroll"><table>
 <thead><tr><th scope="col">Measured</th><th scope="col">allowed</th><th scope="col">median</th>\

@@ -3,12 +3,15 @@
 The networks are those of `FAST`, which tells the published story in 500 steps instead of 14,000,
 and of `LIVE`, which does so for p = 59 in seconds. Allowed intervals are published claims, or where
 a further seed belongs given the range of five seeds of an independent implementation (`further`).
+Every seed counts: of eight, 57 % must pass (`entry`), and gallery and book.csv say how many do.
 """
 
 # fmt: off
 from __future__ import annotations
 
 import math
+
+import numpy as np
 
 from toylab import ModularConfig, grid
 from toylab.experiments.modular_config import FAST, LIVE, PUBLISHED
@@ -35,6 +38,7 @@ from toylab.figures.modular_evidence import (
     gap,
     grid_of,
     group_rate,
+    held_at,
     held_by_plane,
     lead_of_restricted,
     least_harm,
@@ -50,6 +54,7 @@ from toylab.figures.modular_evidence import (
     slowest,
     spike_count,
 )
+from toylab.figures.modular_theory import ENTRIES as THEORY
 from toylab.figures.wave_circuits import ablations, attention_waves, clock_or_pizza, readout_waves
 
 __all__ = ["ENTRIES"]
@@ -185,11 +190,12 @@ SEEDS = (
         f"{FASTER}",
         Seeds(FAST, 8), seeds,
         "At least 56 % of eight seeds hold 99 % of the test pairs to the end (the lower end of the "
-        "95 % interval for five of five), at no step after 317, with 3 to 5 keys and at least two "
-        "different sets of them.",
+        "95 % interval for five of five), half of them by step 317, with 3 to 5 keys and at least "
+        "two different sets of them.",
         Check("share of seeds that grok",
               lambda found: success(found)[0] / success(found)[1], 0.56, 1.0),
-        Check("latest step", over_cells(lambda c: c.phases.cleaned, max), *further(210, 250)),
+        Check("median step", over_cells(held_at, np.median),
+              *further(210, 250)),
         Check("least number of keys", over_cells(lambda c: len(c.key_frequencies), min), 3, 5),
         Check("largest number of keys", over_cells(lambda c: len(c.key_frequencies), max), 3, 5),
         Check("different sets of keys", distinct_sets, 2, 8), compute=several, seeds=2),
@@ -299,4 +305,4 @@ CONDITIONS = (
         compute=circuits),
 )
 
-ENTRIES: tuple[Entry, ...] = (*STORY, *CIRCUIT, *SEEDS, *CONDITIONS)
+ENTRIES: tuple[Entry, ...] = (*STORY, *CIRCUIT, *SEEDS, *CONDITIONS, *THEORY)

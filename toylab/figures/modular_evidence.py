@@ -44,12 +44,13 @@ from toylab.figures.modular_cells import (
     memorised_at,
     tables,
 )
+from toylab.figures.starts import wilson
 from toylab.figures.wave_circuits import Circuits
 
 __all__ = [
     "NANDA", "ZHONG", "Ablated", "Pair", "Seeds", "ablated", "attention_of", "both_losses",
     "circuits", "consecutive", "distinct_sets", "drawn_by", "entry", "final_loss", "further",
-    "further_log", "gap", "grid_of", "group_rate", "held_by_plane", "lead_of_restricted",
+    "further_log", "gap", "grid_of", "group_rate", "held_at", "held_by_plane", "lead_of_restricted",
     "least_harm", "of", "outside", "over_cells", "readout_ratio", "readout_share",
     "same_or_doubled", "several", "shrinkage", "single_share", "slowest", "spike_count",
     "step_below", "trained",
@@ -57,6 +58,7 @@ __all__ = [
 
 NANDA = "Nanda et al. 2023, Progress measures for grokking via mechanistic interpretability"
 ZHONG = "Zhong et al. 2023, The clock and the pizza"
+LEAST_RATE = wilson(5, 5)[0]  # 0.566
 BEYOND = 2.17  # widths of the range of five on either side of its middle; see `further`
 
 Measure = Callable[[Any], float]
@@ -116,9 +118,14 @@ def entry(
     statement: str, *checks: Check, compute: Callable[[Any, jax.Array], Any] | None = None,
     seeds: int = 8, quick: bool = False,
 ) -> Entry:  # fmt: skip
-    """An entry of this chapter; by default its data are the network of one config."""
+    """An entry of this chapter; by default its data are the network of one config.
+
+    What was seen on five of five seeds elsewhere is asked of a rate that this does not exclude: of
+    8 seeds and more, `LEAST_RATE` must pass; of fewer, all.
+    """
+    needed = math.ceil(LEAST_RATE * seeds) if seeds >= 8 else seeds
     return Entry(id, "modular", title, source, caption, config, compute or trained, figure,
-                 statement, checks, seeds, quick)  # fmt: skip
+                 statement, checks, seeds, quick, needed)  # fmt: skip
 
 
 def trained(config: ModularConfig, key: jax.Array) -> ModularResult:
@@ -227,6 +234,11 @@ def gap(cell: Cell) -> float:
     """How long after memorising the network groks, in steps; NaN if it does not do both."""
     first, held = memorised_at(cell), int(cell.phases.cleaned)
     return math.nan if NEVER in (first, held) else float(held - first)
+
+
+def held_at(cell: Cell) -> float:
+    """The step from which 99 % of the test pairs hold; infinite for never."""
+    return math.inf if int(cell.phases.cleaned) == NEVER else float(cell.phases.cleaned)
 
 
 def final_loss(cell: Cell) -> float:
