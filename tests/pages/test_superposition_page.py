@@ -64,6 +64,17 @@ def test_the_address_sets_the_controls() -> None:
         "activation=linear --method solve --starts 8 --seed 7 --out view")
 
 
+def test_a_choice_is_in_the_address_as_the_library_writes_it() -> None:
+    app = page(activation="gelu", n_features="3")
+    assert not app.error
+    assert app.radio(key="activation").value == "gelu"
+    app.radio(key="activation").set_value("relu").run()
+    assert "activation" not in app.query_params
+    app.radio(key="activation").set_value("gelu").run()
+    assert app.query_params["activation"] == "gelu"
+    assert not app.run().error
+
+
 @pytest.mark.parametrize(("name", "text", "reason"), [
     ("n_features", "abc", r"n\_features='abc'\: must be an int"),
     ("n_features", "1000000000", r"n\_features=1000000000\: must be an integer in 1\.\.4096"),

@@ -95,15 +95,28 @@ def draw(control: Control) -> Any:
     common: dict[str, Any] = {"key": control.name, "help": control.help or None,
                               "bind": "query-params", "on_change": _forget_refusals}
     if limits.kind == "choice":
-        return st.radio(control.label, limits.options, limits.options.index(control.default),
-                        format_func=lambda word: control.words.get(word, word), horizontal=True,
-                        **common)
+        return _draw_choice(control)
     number = int if limits.kind == "int" else float
     low, high, step = number(limits.low), number(limits.high), number(control.step)
     if (high - low) / step > MAX_POSITIONS:
         return number(st.number_input(control.label, low, high, number(control.default), step,
                                       **common))
     return number(st.slider(control.label, low, high, number(control.default), step, **common))
+
+
+def _draw_choice(control: Control) -> str:
+    """A row of options. Streamlit would put what is shown into the address, not what is meant."""
+    name, options = control.name, control.limits.options
+    if name not in st.session_state:
+        st.session_state[name] = st.query_params.get(name, control.default)
+    value = st.radio(control.label, options, key=name, help=control.help or None, horizontal=True,
+                     format_func=lambda word: control.words.get(word, word),
+                     on_change=_forget_refusals)
+    if value != control.default:
+        st.query_params[name] = value
+    elif name in st.query_params:
+        del st.query_params[name]
+    return value
 
 
 def _forget_refusals() -> None:

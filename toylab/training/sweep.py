@@ -181,6 +181,7 @@ def sweep(
     *,
     devices: Sequence[Device] | None = None,
     progress: Progress | None = None,
+    each: Callable[[int, R], None] | None = None,
 ) -> R:
     """Run every cell of a grid; cell i has the bits of `run(config_i, cell_key(key, config_i))`.
 
@@ -191,6 +192,8 @@ def sweep(
         key: a JAX key or an int seed.
         devices: where to run, all local devices if None; the results do not depend on it.
         progress: called with (stages done, stages in all).
+        each: called with a cell's number, row-major, and its own Result as soon as it is done;
+            cells of equal sizes come together, not always in order.
 
     Returns:
         The Result of `run` with the grid's axes in front of every array, and the grid as `.config`.
@@ -208,7 +211,7 @@ def sweep(
     plans = [planner.planned(config, options) for config in checked]
     words = _cell_words(key, checked)
     _require_sweep_within_budget(plans, len(devices or jax.local_devices()))
-    results = _execute(plans, words, list(devices or jax.local_devices()), progress)
+    results = _execute(plans, words, list(devices or jax.local_devices()), progress, each=each)
     shape = configs.shape if isinstance(configs, Grid) else (len(cells),)
     whole = configs if isinstance(configs, Grid) else tuple(checked)
     return _stacked(results, shape)._replace(config=whole)
@@ -237,6 +240,7 @@ def _execute(
     devices: list[Device],
     progress: Progress | None,
     watch: Callable[[Any], None] | None = None,
+    each: Callable[[int, Any], None] | None = None,
 ) -> list[Any]:
     """Group the cells that share a program, run each group in microbatches, finish each cell."""
     groups: dict[Any, list[int]] = {}
@@ -255,6 +259,8 @@ def _execute(
         outcomes = _run_call([plans[i] for i in call], words[call], devices, report, watch)
         for i, (outcome, records) in zip(call, outcomes, strict=True):
             results[i] = plans[i].finish(outcome, records)
+            if each is not None:
+                each(i, results[i])
         done += len(plans[call[0]].targets) + 1
     return results
 
