@@ -139,7 +139,7 @@ SPARSITY = "must be in [0, 1); 1 means no feature is ever active"
         (["run", "superposition", "--starts", "two"],
          "starts='two': must be an integer in 1..4096"),
         (["sweep", "superposition", "n_hidden=2"],
-         "grid: no axis is given; write for example sparsity=[0.5, 0.9]"),
+         "grid: no axis is given; give a field several values, as in n_steps=[100, 200]"),
         (["sweep", "superposition", "sparsity=0.5,1"], f"sparsity=1.0: {SPARSITY}"),
         (["sweep", "superposition", "sparsity=0.5,x"], "sparsity='x': must be a number"),
         (["sweep", "superposition", "sparsity=0.5,"], "sparsity='': must be a number"),

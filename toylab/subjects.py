@@ -127,7 +127,7 @@ class Modular:
         return {"grokking": grokking_sweep}
 
     def summary(self, result: Any) -> Iterator[str]:
-        from toylab.figures.modular_cells import cells
+        from toylab.figures.modular_cells import cells, memorised_at
 
         found = cells(result)
         for cell in found[:MAX_LINES]:
@@ -135,16 +135,21 @@ class Modular:
             keys = " ".join(map(str, cell.key_frequencies)) or "none"
             yield (
                 f"{label}test accuracy {cell.test_accuracy[-1]:.4f}, "
-                f"loss {cell.test_loss[-1]:.3g}; {_at('memorised', cell.phases.memorised)}, "
-                f"{_at('formed', cell.phases.formed)}, {_at('cleaned up', cell.phases.cleaned)}; "
-                f"key frequencies {keys}"
+                f"loss {cell.test_loss[-1]:.3g}; training pairs {_known(memorised_at(cell))}, "
+                f"test pairs {_known(cell.phases.cleaned)}; key frequencies {keys}"
+                + (" (no test pairs: these are the training pairs')" * (not _tested(cell)))
             )
         if len(found) > MAX_LINES:
             yield f"... and {len(found) - MAX_LINES} more"
 
 
-def _at(what: str, step: Any) -> str:
-    return f"never {what}" if int(step) < 0 else f"{what} at step {int(step)}"
+def _known(step: Any) -> str:
+    """From when on 99 % of some pairs are right."""
+    return "never known" if int(step) < 0 else f"known from step {int(step)}"
+
+
+def _tested(cell: Any) -> bool:
+    return cell.config.n_train < cell.config.p**2
 
 
 SUBJECTS: Mapping[str, Subject] = {"superposition": Superposition(), "modular": Modular()}

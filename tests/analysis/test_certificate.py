@@ -398,3 +398,26 @@ def test_refusals(call, error, text):
         call()
     assert type(caught.value) is error
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_numbers_that_float64_rounds_are_refused(dtype):
+    table = np.full((3, 3, 3), 2**53, dtype)
+    a, b = np.divmod(np.arange(9), 3)
+    table[a, b, (a + b) % 3] = 2**53 + 1  # float64 has no such number
+    with pytest.raises(ConfigError, match=f"^logits of {np.dtype(dtype)}: must be numbers that"):
+        certify_logits(table, method="exhaustive")
+    assert certify_logits(table - dtype(2**53), method="exhaustive").lower == 1
+
+
+def test_an_error_for_each_row_is_refused():
+    with pytest.raises(ConfigError, match=r"^error of shape \[3\]: must be one number"):
+        certify_logits(np.zeros((3, 3, 3)), error=[0.0, 0.1, 0.2])
+
+
+def test_a_result_is_not_a_model():
+    from toylab import ModularConfig, modular
+
+    result = modular.run(ModularConfig(p=5, d_model=4, n_heads=1, d_mlp=4, n_steps=0), 0)
+    with pytest.raises(ConfigTypeError, match=r"write result\.model"):
+        certify_accuracy(result)

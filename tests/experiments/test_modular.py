@@ -221,3 +221,15 @@ def test_other_things_are_refused():
         modular.logits(np.zeros(3))
     with pytest.raises(BudgetError):
         modular.run(SMALL.replace(p=509, d_mlp=16_384, n_steps=10**6, record_every=200), 0)
+
+
+def test_a_network_of_a_sweep_over_p_is_cut_to_its_own_size() -> None:
+    config = ModularConfig(p=11, d_model=8, n_heads=2, d_mlp=12, n_steps=2, record_every=2)
+    plan = toylab.grid(config, p=[11, 13])
+    swept = toylab.sweep(modular.run, plan, 0)
+    first = jax.tree.map(lambda W: W[0], swept.model)
+    cut = modular.own_size(first, plan.configs[0])
+    alone = modular.run(plan.configs[0], toylab.cell_key(0, plan.configs[0])).model
+    assert first.W_E.shape == (14, 8)
+    assert cut.W_E.shape == (12, 8)
+    np.testing.assert_array_equal(modular.logits(cut), modular.logits(alone))

@@ -291,7 +291,7 @@ def test_the_story_is_drawn_with_its_phases(planted: ModularResult) -> None:
     assert spans == [(0, 10), (10, 20), (20, 30)]
     named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert named == ["memorisation, to 10", "circuit formation, to 20", "cleanup, to 30"]
-    assert figure.get_suptitle() == "p = 13: memorised by step 0, understood by step 30"
+    assert figure.get_suptitle() == "p = 13: its pairs known by step 0, all by step 30"
     assert "Test loss from 2.6 over 4 to 0.02" in figure.get_label()
     levels = [numbers(one.get_ydata())[0] for one in losses.lines if len(one.get_ydata()) == 2]
     assert levels == [pytest.approx(math.log(13))]

@@ -193,7 +193,9 @@ def test_the_page_fills_its_map() -> None:
     app.run()
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Features represented"] == "4"
-    assert app.button(key="open").label == "Open 4 features in 2 dimensions, sparsity 0.99"
+    [link] = [block.proto.body for block in app.get("html")]  # type: ignore[union-attr]
+    assert "Open 4 features in 2 dimensions, sparsity 0.99</a>" in link
+    assert 'href="./?sparsity=0.99&amp;n_features=4' in link
 
 
 def test_one_axis_twice_is_refused_in_words() -> None:

@@ -40,7 +40,7 @@ def test_json_names_the_axes():
 @pytest.mark.parametrize(
     ("axes", "text"),
     [
-        ({}, "grid: no axis is given; write for example sparsity=[0.5, 0.9]"),
+        ({}, "grid: no axis is given; give a field several values, as in n_steps=[100, 200]"),
         ({"sparsity": []}, "sparsity=[]: axis 'sparsity' is empty"),
         (
             {"sparsity": [0.1, 0.5, 0.1]},

@@ -11,7 +11,8 @@ off by more than `radius`.
     energy       the same table; ‖R‖² alone
     weights      quadratic network: the same ‖R‖² by Gram matrices and a transform; no pairs
 
-From top to bottom they look at less and prove less.
+The first proves most; how much each of the others proves depends on the residual's shape, and none
+of them is always ahead.
 
 Source: Gross et al. 2024, arXiv 2406.11779 (length of a proof against its bound, for another task);
 the formulas are in `certificate_spectral` and `certificate_weights`.
@@ -102,7 +103,8 @@ def certify_accuracy(
         method: which proof; "weights" is for quadratic two-layer networks and a + b alone.
         order: q of the spectral proof, 1..64. A higher one proves more of a network that is right
             with room to spare, and reads less off its waves.
-        answers: [p, p] right answers 0..p-1 indexed [a, b]; a + b mod p unless given.
+        answers: [p, p] right answers 0..p-1 indexed [a, b]; a + b mod p unless given. A model does
+            not know its task: for another one give `toylab.modular.answers(task, p)`.
 
     Raises:
         ConfigTypeError: `model=list: must be a PairMLP or a Transformer`; answers not integers.
@@ -132,21 +134,29 @@ def certify_logits(
     """The same from a recorded table of logits: what is proven is about these numbers.
 
     Args:
-        logits: [p, p, p] indexed [a, b, c], finite, at most 1e100; any type of real numbers.
+        logits: [p, p, p] indexed [a, b, c], finite, at most 1e100; of float64 or of
+            numbers that float64 holds exactly.
         method, order, answers: as `certify_accuracy`; `flops` leaves out making the table.
-        error: how far each logit may be from what the claim is about; 0 for the table itself.
+        error: one number, how far each logit may be from what the claim is about; 0 for the table
+            itself.
 
     Raises:
-        ConfigError: not a cube, an entry that is NaN or infinite, a negative error.
+        ConfigError: not a cube, an entry that is NaN, infinite or not a float64 (`2**53 + 1`), an
+            error that is negative or not one number.
 
     Example: L = 1[c = a + b mod p] is proven 100 % with an error of 0.49, and 0 % with 0.5.
     """
     _choice("method", method, get_args(TableMethod))
     order = integer("order", order, 1, LARGEST_ORDER)
-    table = real("logits", np.asarray(logits), _LOGIT)
+    given = np.asarray(logits)
+    table = real("logits", given, _LOGIT)
+    if not np.array_equal(table.astype(given.dtype), given) or not np.array_equal(table, given):
+        raise ConfigError(f"logits of {given.dtype}: must be numbers that float64 holds exactly")
     p = table.shape[0] if table.ndim else 0
     if table.shape != (p, p, p) or p < 2:
         raise ConfigError(f"logits of shape {list(table.shape)}: must be [p, p, p] with p >= 2")
+    if np.ndim(error):
+        raise ConfigError(f"error of shape {list(np.shape(error))}: must be one number")
     doubt = np.full(p, real("error", error, Rule("float", 0.0, 1e100)))
     aligned = align((Row(row, doubt) for row in table), right_answers(answers, p))
     return certify_table(aligned, method, order, 0)

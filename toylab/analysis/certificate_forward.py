@@ -84,7 +84,9 @@ def modulus(model: PairMLP | Transformer) -> int:
             above 1000.
     """
     if not isinstance(model, PairMLP | Transformer):
-        raise ConfigTypeError(f"model={type(model).__name__}: must be a PairMLP or a Transformer")
+        hint = "; write result.model" if hasattr(model, "model") else ""
+        kind = type(model).__name__
+        raise ConfigTypeError(f"model={kind}: must be a PairMLP or a Transformer{hint}")
     name, shape = (
         ("W_out", "[p, d_mlp]") if isinstance(model, PairMLP) else ("W_E", "[p + 1, d_model]")
     )

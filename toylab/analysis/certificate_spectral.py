@@ -7,7 +7,8 @@ tie is wrong), which says R_s - R_0 ≥ gap(s). If all gaps are positive,
     moment of order q:  errors ≤ Σ_{s≠0} Σ_ab ((R_s - R_0)₊ / gap(s))^q
     energy:             errors ≤ 2 ‖R‖² / min gap²,  since (R_s - R_0)² ≤ 2 (R_s² + R_0²).
 
-Errors are integers: below 1 proves 100 %. q → ∞ is the exhaustive proof.
+Errors are integers: below 1 proves 100 %. If every pair is right, all ratios are below 1 and the
+moment falls to 0 as q grows; one wrong pair makes it grow without bound.
 
 Rounding. R_s - R_0 = gap(s) - (L_0 - L_s), so both bounds hold for *any* positive numbers in place
 of the gaps, and any constants in place of g: those computed need no margin for being rounded. What

@@ -98,9 +98,10 @@ def conserved(start: Race) -> tuple[jax.Array, jax.Array]:
 def decoupled_dynamics(start: Race, n_steps: int = 200, step: float = 0.05) -> Path:
     """Integrate z' = 2 z̄ y, y' = z² by Runge-Kutta of fourth order in a clock that never ends.
 
-    The clock τ has dt = dτ/√(α² + β²), so that α and β grow no faster than e^(1.155 τ), one step
-    suits all magnitudes, and `time` converges to the blow-up time: once D is near 0 it is short of
-    it by about 1/(√2 α). The complex form has no 1/β, so β may pass through 0 (D jumps by π).
+    The clock τ has dt = dτ/√(α² + β²), so that √(α² + β²) grows no faster than e^(1.155 τ), one
+    step suits all magnitudes, and `time` converges to the blow-up time: once D is near 0 it is
+    short of it by about 1/(√2 α). The complex form has no 1/β, so β may pass through 0 (D jumps
+    by π).
 
     Args:
         start: any shape [...]. n_steps: at least 1.

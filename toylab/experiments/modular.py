@@ -7,6 +7,7 @@ progress: how well the key frequencies alone do, and how the rest does without t
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -27,11 +28,21 @@ from toylab.experiments.modular_forward import (
     pair_logits,
 )
 from toylab.experiments.modular_stages import TRAINER, Record, problem_of, training_cost
-from toylab.models.mlp import PairMLP
+from toylab.models.mlp import PairMLP, gromov
 from toylab.models.transformer import Transformer
 from toylab.training.sweep import Plan, experiment
 
-__all__ = ["ModularConfig", "ModularResult", "Progress", "logits", "neurons", "run"]
+__all__ = [
+    "ModularConfig",
+    "ModularResult",
+    "Progress",
+    "answers",
+    "gromov",
+    "logits",
+    "neurons",
+    "own_size",
+    "run",
+]
 
 KEY_SHARE = 0.01
 
@@ -128,6 +139,41 @@ def neurons(model: Model) -> jax.Array:
 
 
 _all_logits, _all_neurons = jax.jit(all_logits), jax.jit(all_neurons)
+
+
+def own_size(model: Model, config: ModularConfig) -> Model:
+    """One network of a sweep over sizes, without the zeros that fill it up.
+
+    A sweep over p, d_model, n_heads or d_mlp gives all networks the largest shapes. Until it is
+    cut, a smaller one computes something else: its '=' is not the last row.
+
+    Args:
+        model: weights of a single network, as large as `config` says or larger.
+        config: of its cell; `result.config.configs[i]` for cell i in C order.
+
+    Example: for a sweep over p=[11, 13], `own_size(jax.tree.map(lambda W: W[0],
+        result.model), result.config.configs[0])` has an embedding of 12 rows.
+    """
+    shapes = _shapes(config)
+
+    def cut(path: Any, leaf: Any) -> jax.Array:
+        name = jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")
+        return jnp.asarray(leaf[tuple(slice(size) for size in shapes[name])])
+
+    return jax.tree_util.tree_map_with_path(cut, model)
+
+
+def _shapes(config: ModularConfig) -> Mapping[str, tuple[int, ...]]:
+    p, m, d = config.p, config.d_mlp, config.d_model
+    if config.architecture == "mlp":
+        return {"W_a": (m, p), "W_b": (m, p), "W_out": (p, m)}
+    heads = config.n_heads
+    head = (1, heads, d, d // heads)
+    return {
+        "W_E": (p + 1, d), "W_pos": (3, d), "W_U": (d, p + 1),
+        "W_Q": head, "W_K": head, "W_V": head, "W_O": (1, heads, d // heads, d),
+        "W_in": (1, d, m), "b_in": (1, m), "W_out": (1, m, d), "b_out": (1, d),
+    }  # fmt: skip
 
 
 def _model(model: Model) -> Model:

@@ -145,7 +145,7 @@ FAST = ModularConfig()
 """The same network and data at ten times the rate and twice the decay: the story in 500 steps."""
 
 SETTLED = FAST.replace(n_steps=600, drop_step=250)
-"""FAST with the rate lowered to 3e-3 at step 250: the last errors go; best for certificates."""
+"""FAST with the rate lowered to 3e-3 at step 250: the last errors go."""
 
 LIVE = ModularConfig(p=59, train_fraction=0.4, weight_decay=3.0, n_steps=400)
 """A smaller modulus, for a reader who watches."""

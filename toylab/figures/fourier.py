@@ -232,7 +232,7 @@ def _draw_clusters(
     top = 1.18 * max(1, int((pure + mixed).max()))
     axes.set(xlabel="best frequency k", ylabel="neurons", xlim=(0, len(pure) + 1), ylim=(0, top))
     _name_bars(axes, number[pure > 0.05 * max(1, pure.sum())], pure + mixed, INK)
-    axes.set_title("neurons by frequency (keys of the logits red)", fontsize=9)
+    axes.set_title("neurons by frequency (keys of the logits orange)", fontsize=9)
 
 
 def _draw_purity(axes: Axes, share: NDArray[np.float64]) -> None:

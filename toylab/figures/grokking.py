@@ -90,7 +90,7 @@ def training_story(result: ModularResult | Networks, title: str = "") -> Figure:
     _phase_bands(list(grid[:, 0]), cell)
     done = cell.phases.cleaned
     default = (
-        f"p = {cell.config.p}: memorised by {word(memorised_at(cell))}, understood by {word(done)}"
+        f"p = {cell.config.p}: its pairs known by {word(memorised_at(cell))}, all by {word(done)}"
         if done != NEVER
         else f"p = {cell.config.p}: test accuracy {100 * cell.test_accuracy[-1]:.0f} % "
         f"after {cell.step[-1]} steps"

@@ -49,6 +49,7 @@ from toylab.figures.modular_evidence import (
     readout_share,
     same_or_doubled,
     several,
+    shortest_phase,
     shrinkage,
     single_share,
     slowest,
@@ -64,7 +65,7 @@ FASTER = (
     "Published: rate 1e-3, weight decay 1, a loss near 1e-7 after 14,000 steps or more; here rate "
     "1e-2 and decay 2 for 500 steps, which ends near 1e-3.")
 ALL_KEYS = Check("key cosines alone: accuracy", lambda d: d.scores.only_cosines.accuracy,
-                 0.9995, 1.0)
+                 0.99999, 1.0)
 
 STORY = (
     entry(
@@ -79,6 +80,7 @@ STORY = (
         "and 143-317, and the loss on all pairs ends below 0.12.",
         Check("99 % of the training pairs at step", of(memorised_at), *further(60, 70)),
         Check("highest test loss", of(lambda c: c.test_loss.max()), *further(7.8, 10, BLIND)),
+        Check("shorter of the last two phases (steps)", of(shortest_phase), 1, 500),
         Check("memorisation ends at step", of(lambda c: c.phases.memorised), *further(60, 80)),
         Check("circuit formation ends at step", of(lambda c: c.phases.formed), *further(120, 150)),
         Check("cleanup ends at step", of(lambda c: c.phases.cleaned), *further(210, 250)),
@@ -119,7 +121,8 @@ CIRCUIT = (
         f"{NANDA}, section 4.2",
         "Left, the mean logit of answers that are s off, and the sum of one cosine for each key. "
         "Right, the energy of the logits in products of waves of a and of b: four products for "
-        f"each key hold nearly all. Published: 95 % explained, and 20 components. {FASTER}",
+        "each key hold nearly all. Of what is explained, sines hold less than 0.1 %. Published: "
+        f"95 % explained, and 20 components. {FASTER}",
         FAST, drawn_by(logit_fit),
         "The key cosines explain at least 74 % of the logits' variance; alone they answer every "
         "pair, with a smaller loss than the network. Four products a key hold at least 91 %.",
@@ -168,10 +171,10 @@ CIRCUIT = (
         "Loss and accuracy on all pairs with waves of a + b taken out of the logits, and with "
         f"nothing else kept. {FASTER}",
         FAST, drawn_by(ablations),
-        "The key waves alone have a smaller loss than the network (3e-4 to 6e-3); without any one "
+        "The key waves alone have a smaller loss than the network (below 6e-3); without any one "
         "of them the loss rises, and without all it is above a blind guess with at most 5 % right.",
         Check("loss of the key waves alone", lambda d: d.scores.only_key.loss,
-              *further_log(9.6e-4, 1.9e-3)),
+              0, further_log(9.6e-4, 1.9e-3)[1]),
         Check("the same / loss of the network",
               lambda d: d.scores.only_key.loss / d.scores.intact.loss, 0, 1),
         Check("least loss without one key / of the network",
@@ -183,7 +186,7 @@ CIRCUIT = (
 
 SEEDS = (
     entry(
-        "eight-seeds", "Every seed groks, each with frequencies of its own",
+        "eight-seeds", "Most seeds grok, each with frequencies of its own",
         f"{NANDA}, section 4 and appendix C.2 (five seeds); five of five in an independent "
         "implementation",
         f"The networks of the other figures. A different split and start end in other frequencies. "
@@ -245,7 +248,7 @@ SEEDS = (
 
 CONDITIONS = (
     entry(
-        "weight-decay", "Without weight decay there is no grokking",
+        "weight-decay", "Without weight decay no network groks in 800 steps",
         f"{NANDA}, appendix D.1 (never without; with it at 3,000 to 20,000 steps)",
         "Three networks of p = 59 for each weight decay, 800 steps at rate 1e-2. The time scale of "
         "the decay is 1/(rate × decay), 33 steps for decay 3. Strong decay groks soon, but later "
@@ -289,19 +292,16 @@ CONDITIONS = (
         f"{ZHONG}, section 4 (Model A and Model B); an independent implementation",
         "Gradient symmetricity is 1 for a network that sees only the sum of its two embeddings, "
         "as the mlp does. Distance irrelevance is 1 if the right logit depends on a + b alone, as "
-        "a clock's, and 0 if on a - b alone, as that of a pizza of one frequency; the mlp, for "
-        "p = 59, uses most frequencies, whose weak spots lie at different a - b. "
+        "a clock's, and 0 if on a - b alone, as that of a pizza of one frequency: the planted ones "
+        "mark the ends of the scale. The mlp, for p = 59, uses most frequencies, whose weak spots "
+        "lie at different a - b. "
         "Attention rates between a pizza's 0 and a clock's 1 are not trained here.",
         Pair(FAST, ModularConfig(p=59, train_fraction=0.5, architecture="mlp", weight_decay=3.0,
                                  d_mlp=256, n_steps=800, record_every=100)), clock_or_pizza,
         "The transformer's gradient symmetricity is nearer to the published clock's 0.334 than to "
-        "the pizza's 0.994, and its distance irrelevance at least 0.72; a planted clock has 1, a "
-        "planted pizza 0, and the mlp's gradients are symmetric.",
+        "the pizza's 0.994, and its distance irrelevance at least 0.72.",
         Check("gradient symmetricity", lambda d: d.symmetricity[0], -1, (0.334 + 0.994) / 2),
         Check("distance irrelevance", lambda d: d.irrelevance[0], *further(0.87, 0.96, 0, 1)),
-        Check("mlp: gradient symmetricity", lambda d: d.symmetricity[1], 0.9999, 1.0001),
-        Check("planted clock: irrelevance", lambda d: d.irrelevance[2], 0.9999, 1.0001),
-        Check("planted pizza: irrelevance", lambda d: d.irrelevance[3], 0, 1e-4),
         compute=circuits),
 )
 

@@ -249,7 +249,7 @@ def _cell(result: ModularResult, config: ModularConfig, label: str) -> Cell:
     return Cell(
         label=f"{label} (diverged)".strip() if diverged else label,
         config=config,
-        model=_own_size(result.model, config),
+        model=modular.own_size(result.model, config),
         key_frequencies=keys[keys > 0],
         step=step,
         share=np.asarray(measures.share[:r, : (config.p - 1) // 2], np.float64),
@@ -269,27 +269,3 @@ def _phases(step: NDArray[np.int64], curves: Mapping[str, Curve], p: int) -> Pha
         never = np.asarray(NEVER)
         return Phases(never, never, never)
     return training_phases(step, excluded, loss, accuracy, p)
-
-
-def _own_size(model: Any, config: ModularConfig) -> Any:
-    """The network without the zeros that a sweep over sizes adds."""
-    shapes = _shapes(config)
-
-    def cut(path: Any, leaf: NDArray[Any]) -> jax.Array:
-        name = jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")
-        return jnp.asarray(leaf[tuple(slice(size) for size in shapes[name])])
-
-    return jax.tree_util.tree_map_with_path(cut, model)
-
-
-def _shapes(config: ModularConfig) -> Mapping[str, tuple[int, ...]]:
-    p, m, d = config.p, config.d_mlp, config.d_model
-    if config.architecture == "mlp":
-        return {"W_a": (m, p), "W_b": (m, p), "W_out": (p, m)}
-    heads = config.n_heads
-    head = (1, heads, d, d // heads)
-    return {
-        "W_E": (p + 1, d), "W_pos": (3, d), "W_U": (d, p + 1),
-        "W_Q": head, "W_K": head, "W_V": head, "W_O": (1, heads, d // heads, d),
-        "W_in": (1, d, m), "b_in": (1, m), "W_out": (1, m, d), "b_out": (1, d),
-    }  # fmt: skip

@@ -52,8 +52,8 @@ __all__ = [
     "circuits", "consecutive", "distinct_sets", "drawn_by", "entry", "final_loss", "further",
     "further_log", "gap", "grid_of", "group_rate", "held_at", "held_by_plane", "lead_of_restricted",
     "least_harm", "of", "outside", "over_cells", "readout_ratio", "readout_share",
-    "same_or_doubled", "several", "shrinkage", "single_share", "slowest", "spike_count",
-    "step_below", "trained",
+    "same_or_doubled", "several", "shortest_phase", "shrinkage", "single_share", "slowest",
+    "spike_count", "step_below", "trained",
 ]  # fmt: skip
 
 NANDA = "Nanda et al. 2023, Progress measures for grokking via mechanistic interpretability"
@@ -163,17 +163,17 @@ def drawn_by(figure: Callable[[ModularResult], Figure]) -> Callable[[Ablated], F
 
 
 def several(seeds: Seeds, key: jax.Array) -> Networks:
-    """The networks of consecutive seeds from the key's own: those that other entries train too."""
+    """The networks of n consecutive seeds: from key s those of seeds s n to s n + n - 1."""
     keys = consecutive(key, seeds.n)
     labels = tuple(f"seed {int(jax.random.key_data(one)[-1])}" for one in keys)
     return Networks(tuple(trained(seeds.config, one) for one in keys), labels)
 
 
 def consecutive(key: jax.Array, n: int) -> list[jax.Array]:
-    """The keys of n seeds: of `jax.random.key(s)` those of s, s + 1, ..., s + n - 1."""
+    """The keys of n seeds: of `jax.random.key(s)` those of s n, ..., s n + n - 1: no two share."""
     words = np.asarray(jax.random.key_data(key))
     return [
-        jax.random.wrap_key_data(jnp.asarray([words[0], words[1] + i], jnp.uint32))
+        jax.random.wrap_key_data(jnp.asarray([words[0], words[1] * n + i], jnp.uint32))
         for i in range(n)
     ]
 
@@ -234,6 +234,12 @@ def gap(cell: Cell) -> float:
     """How long after memorising the network groks, in steps; NaN if it does not do both."""
     first, held = memorised_at(cell), int(cell.phases.cleaned)
     return math.nan if NEVER in (first, held) else float(held - first)
+
+
+def shortest_phase(cell: Cell) -> float:
+    """The steps of circuit formation or of the cleanup, the fewer; NaN if a phase has no end."""
+    ends = [int(step) for step in cell.phases]
+    return math.nan if NEVER in ends else float(min(np.diff(ends)))
 
 
 def held_at(cell: Cell) -> float:

@@ -106,8 +106,12 @@ def price_of_proof(data: Priced, title: str = "") -> Figure:
     figure, (row,) = new_figure(1, 3, height=3.5, width=7.4, width_ratios=[1.2, 0.8, 1.2])
     _draw_bounds(row[0], row[1], data)
     _draw_growth(row[2], data.config.d_mlp)
-    ratio = data.flops[0] / data.flops[-1]
-    default = f"Reading the weights costs {ratio:.1f} times less than trying all pairs"
+    ratio = float(data.flops[0] / data.flops[-1])
+    default = (
+        f"Reading the weights costs {ratio:.1f} times less than trying all pairs"
+        if ratio > 1
+        else f"So few numbers, so many neurons: all pairs cost {1 / ratio:.1f} times less"
+    )
     told = ", ".join(
         f"{name} {100 * value:.1f} % for {flops / 1e6:.0f} MFLOP"
         for name, value, flops in zip(data.methods, data.lower, data.flops, strict=True)

@@ -6,9 +6,9 @@ into a config, hands that to a shared job, and draws what comes back. Adding it 
 
 from pathlib import Path
 
-from toylab.pages import modular, superposition, sweep
+from toylab.pages import figures, modular, superposition, sweep
 
 __all__ = ["ICON", "PAGES"]
 
-PAGES = (superposition, sweep, modular)
+PAGES = (superposition, sweep, modular, figures)
 ICON = Path(__file__).with_name("icon.svg")

@@ -55,7 +55,7 @@ SEE = """
   cos(w c + 2φ).
 - For each answer c the logit is a sum of waves cos(w (a + b − c)). All their crests meet at one
   place alone, the right answer. Take all frequencies out and nothing is left. Take *everything
-  else* out, halfway through the training, and the network is suddenly right.
+  else* out when the test accuracy has just begun to rise, and it is far higher at once.
 - Without weight decay, or with few training pairs, the waves do not form here. With many training
   pairs there is no delay to watch.
 """

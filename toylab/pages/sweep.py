@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from toylab.errors import ConfigError
-from toylab.pages import controls, superposition
+from toylab.pages import controls
 from toylab.pages import sweep_text as text
 from toylab.pages.sweep_charts import PICK, heat
 from toylab.pages.sweep_exports import show as take_along
@@ -34,10 +36,13 @@ def show() -> None:
         found = _map(values)
         if found is None:
             return
-        measure = st.segmented_control(
-            "Colour", list(MEASURES), default="mean_interference", key="colour", required=True,
+        measure = st.radio(
+            "Colour",
+            list(MEASURES),
+            key="colour",
             format_func=lambda name: MEASURES[name].label,
-        )  # fmt: skip
+            horizontal=True,
+        )
         if found.done or found.stopped:
             _whole(found, measure)
         else:
@@ -124,10 +129,9 @@ def _picked(found: Map) -> None:
         st.metric("Shape", spot.shape, border=True)
         for name, measure in MEASURES.items():
             st.metric(measure.label, f"{spot.values[name]:.3g}", border=True)
-    address = text.address(spot, found)
-    if st.button(text.open_model(spot), key="open", icon=":material/open_in_new:"):
-        page = st.Page(superposition.show, title=superposition.NAME, url_path=superposition.PATH)
-        st.switch_page(page, query_params=address)
+    # A link, not `st.switch_page`: that may not set what widgets of this page are bound to.
+    address = html.escape(f"./?{urlencode(text.address(spot, found))}")
+    st.html(f'<a href="{address}" target="_self">{html.escape(text.open_model(spot))}</a>')
 
 
 def _explain() -> None:

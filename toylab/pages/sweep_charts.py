@@ -52,7 +52,8 @@ def heat(found: Map, spots: Sequence[Spot], measure: str) -> Picture:
         "type": "quantitative",
         "scale": {"scheme": SEQUENTIAL, "domain": [0, top]},
         "legend": {"title": shown.label, "orient": "top", "gradientLength": 200,
-                   "gradientThickness": 10, "tickCount": 5},
+                   "gradientThickness": 10, "format": ".3~g",
+                   "values": [0, round(top / 2, 4), round(top, 4)]},
     }  # fmt: skip
     spec["encoding"]["tooltip"] = [
         tip("across", AXES[across]),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
+from toylab import Grid, grid, sweep
 from toylab.analysis.portrait import portrait
 from toylab.analysis.superposition import dims_per_feature, mean_interference, n_represented
 from toylab.config import Rule
@@ -20,8 +21,6 @@ from toylab.figures.palette import rounded
 from toylab.pages import jobs
 from toylab.pages.controls import Control
 from toylab.pages.superposition_model import exact
-from toylab.training.grid import Grid, grid
-from toylab.training.sweep import sweep
 
 __all__ = [
     "AXES",
@@ -91,7 +90,7 @@ CONTROLS = (
     Control("up", "Up", _AXIS, _AXIS, "n_hidden", words=AXES, help="The vertical axis."),
     Control("cells", "Values along an axis", _CELLS, _CELLS, 12,
             help="At most; sizes are whole numbers, so there may be fewer."),
-    Control("n_features", "Features", _FIELDS["n_features"], Rule("int", 2, 32, note=_SLOW), 8,
+    Control("n_features", "Features", _FIELDS["n_features"], Rule("int", 2, 32, note=_SLOW), 12,
             help="As an axis, up to so many. Up to 8, the exact expected loss is minimised; "
                  "above, the models are trained on samples."),
     Control("n_hidden", "Hidden dimensions", _FIELDS["n_hidden"], Rule("int", 1, 32, note=_SLOW),
@@ -136,7 +135,7 @@ def values_along(name: str, values: Mapping[str, Any]) -> list[float]:
     """
     count = values["cells"]
     if name == "sparsity":
-        return [float(x) for x in rounded(1 - np.geomspace(1, LEAST_DENSITY, count), 4)]
+        return [float(x) for x in rounded(1 - np.geomspace(1, LEAST_DENSITY, count), 3)]
     low, high = (2 if name == "n_features" else 1), values[name]
     return sorted({int(x) for x in np.round(np.linspace(low, high, count))})
 

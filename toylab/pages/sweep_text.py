@@ -30,11 +30,12 @@ INTRODUCTION = (
 
 SEE = """
 - Dense features do not share: at sparsity 0 a model with m dimensions keeps its m most useful
-  features and drops the others: nothing interferes.
+  features and all but drops the others, so that hardly anything interferes.
 - Somewhere to the right the colour jumps: from there on more features are kept than there are
-  dimensions, and interference is the price. More dimensions move the border.
-- At last nothing is dropped, and interference falls again: features that are hardly ever active
-  together hardly ever disturb each other, but the model crowds them all the same.
+  dimensions, and interference is the price.
+- With dimensions enough, at last nothing is dropped. The crowding stays, and yet the loss falls:
+  features that are hardly ever active together hardly ever disturb each other. Choose *Loss* as
+  the colour.
 """
 
 NOT_SHOWN = """

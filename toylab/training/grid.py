@@ -71,7 +71,9 @@ def grid(config: C, **axes: Sequence[Any]) -> Grid[C]:
     """
     plain = {name: _values(config, name, values) for name, values in axes.items()}
     if not plain:
-        raise ConfigError("grid: no axis is given; write for example sparsity=[0.5, 0.9]")
+        raise ConfigError(
+            "grid: no axis is given; give a field several values, as in n_steps=[100, 200]"
+        )
     targets = [config.aliases().get(name, (name,))[0] for name in plain]
     if len(set(targets)) < len(targets):
         raise ConfigError(f"grid: axes {list(plain)} set the same field twice; give one")

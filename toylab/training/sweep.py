@@ -43,8 +43,8 @@ class Compute(NamedTuple):
         advance: (problem, state, until) -> state, called with each of the plan's targets
         observe: (problem, state) -> record, kept after each target
         end: (problem, state) -> outcome
-        options: XLA's options for `advance`, as (name, value); left out where the compiler does
-            not know them all.
+        options: XLA's options for `advance` and `observe`, as (name, value); left out where the
+            compiler does not know them all.
     """
 
     begin: Callable[[Any, jax.Array], Any]
@@ -355,8 +355,9 @@ def _compiled(compute: Compute, microbatch: int) -> Compute:
     def begin(problem: Any, words: jax.Array) -> Any:
         return compute.begin(problem, jax.random.wrap_key_data(words))
 
-    advance = compiled(compute.advance, _understood(compute.options))
-    return Compute(compiled(begin), advance, compiled(compute.observe), compiled(compute.end))
+    options = _understood(compute.options)
+    advance, observe = (compiled(f, options) for f in (compute.advance, compute.observe))
+    return Compute(compiled(begin), advance, observe, compiled(compute.end))
 
 
 @functools.cache
