@@ -69,6 +69,8 @@ def test_a_number_outside_its_interval_is_said_to_be() -> None:
     [outside] = lines(entry._replace(checks=(check,)), 2.0)
     assert (inside.holds, outside.holds) == (True, False)
     assert inside.allowed == "0 to 1"
+    [open_end] = lines(entry._replace(checks=(check._replace(upper=float("inf")),)), 2.0)
+    assert (open_end.allowed, open_end.holds) == ("at least 0", True)
 
 
 def test_a_failure_is_explained_and_can_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

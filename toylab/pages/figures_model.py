@@ -14,10 +14,11 @@ from toylab.pages import jobs
 from toylab.pages.controls import Control
 
 if TYPE_CHECKING:
-    from toylab.figures.entry import Entry
+    from toylab.figures.entry import Check, Entry
 
 __all__ = ["SEED", "Line", "Made", "entries", "lines", "make"]
 
+BOUNDLESS = 1e6
 _SEED = Rule("int", 0, 2**32 - 1)
 SEED = Control(
     "seed", "Seed", _SEED, _SEED, 0,
@@ -71,9 +72,17 @@ def lines(entry: Entry, data: Any) -> tuple[Line, ...]:
     found = []
     for check in entry.checks:
         value = float(check.measure(data))
-        allowed = f"{check.lower:.4g} to {check.upper:.4g}"
-        found.append(Line(check.name, allowed, value, check.holds(value)))
+        found.append(Line(check.name, _allowed(check), value, check.holds(value)))
     return tuple(found)
+
+
+def _allowed(check: Check) -> str:
+    """An interval in words; an end beyond all that is measured is no end."""
+    if check.upper >= BOUNDLESS:
+        return f"at least {check.lower:.4g}"
+    if check.lower <= -BOUNDLESS:
+        return f"at most {check.upper:.4g}"
+    return f"{check.lower:.4g} to {check.upper:.4g}"
 
 
 def make(name: str, seed: int) -> Made:
