@@ -52,6 +52,8 @@ from toylab.figures.wave_circuits import (
     ablations,
     attention_waves,
     clock_or_pizza,
+    neuron_ablations,
+    neuron_scores,
     readout_waves,
 )
 from toylab.models.mlp import PairMLP
@@ -614,3 +616,26 @@ def test_the_command_lines_subject_finds_what_it_asks_for() -> None:
     lines = list(subject.summary(found))
     assert len(lines) == 2
     assert lines[0].startswith("network 0: test accuracy ")
+
+
+def test_neurons_are_replaced_by_their_polynomials_and_projected() -> None:
+    """A quadratic network is its polynomials; on its keys' directions it loses nothing."""
+    n = np.arange(P)
+    phases = 2 * np.pi * np.arange(3) / 3
+    W = np.stack([np.cos(2 * np.pi * 2 * n / P + phase) for phase in phases])
+    out = np.stack([np.cos(2 * np.pi * 2 * n / P + 2 * phase) for phase in phases], axis=1)
+    model = PairMLP(jnp.asarray(W), jnp.asarray(out), jnp.asarray(W), "quadratic")
+    config = PLANTED.replace(d_mlp=3)
+    [cell] = cells(result_of(config, model, (2,)))
+    scores = neuron_scores(cell)
+    assert list(scores) == ["intact", "polynomials", "keys' directions", "all others"]
+    # Squares hold the double frequency too, which the polynomial of degree 2 in k = 2 leaves out.
+    assert float(scores["keys' directions"].loss) == pytest.approx(
+        float(scores["intact"].loss), rel=1e-5
+    )
+    assert float(scores["all others"].loss) == pytest.approx(math.log(P), rel=1e-5)
+    figure = neuron_ablations(result_of(config, model, (2,)))
+    assert title_fits(figure)
+    left, _ = figure.axes
+    assert [text.get_text() for text in left.get_yticklabels()] == list(scores)
+    assert points(left)[:, 0] == pytest.approx(five([float(s.loss) for s in scores.values()]))

@@ -45,15 +45,15 @@ from toylab.figures.modular_cells import (
     tables,
 )
 from toylab.figures.starts import wilson
-from toylab.figures.wave_circuits import Circuits
+from toylab.figures.wave_circuits import Circuits, neuron_scores
 
 __all__ = [
     "NANDA", "ZHONG", "Ablated", "Pair", "Seeds", "ablated", "attention_of", "both_losses",
     "circuits", "consecutive", "distinct_sets", "drawn_by", "entry", "final_loss", "further",
     "further_log", "gap", "grid_of", "group_rate", "held_at", "held_by_plane", "lead_of_restricted",
-    "least_harm", "of", "outside", "over_cells", "readout_ratio", "readout_share",
-    "same_or_doubled", "several", "shortest_phase", "shrinkage", "single_share", "slowest",
-    "spike_count", "step_below", "trained",
+    "least_harm", "of", "outside", "over_cells", "readout_ratio", "readout_share", "replaced",
+    "right_with", "same_or_doubled", "several", "shortest_phase", "shrinkage", "single_share",
+    "slowest", "spike_count", "step_below", "trained",
 ]  # fmt: skip
 
 NANDA = "Nanda et al. 2023, Progress measures for grokking via mechanistic interpretability"
@@ -327,6 +327,21 @@ def same_or_doubled(cell: Cell) -> float:
     single = np.asarray(fit.share) > SINGLE_FREQUENCY
     written = np.asarray(relation.same | relation.doubled)[single]
     return float(100.0 * np.mean(written)) if len(written) else math.nan
+
+
+def replaced(name: str) -> Measure:
+    """The loss with neurons replaced (`neuron_scores`) over the network's own."""
+
+    def measure(cell: Cell) -> float:
+        scores = neuron_scores(cell)
+        return float(scores[name].loss) / float(scores["intact"].loss)
+
+    return of(measure)
+
+
+def right_with(name: str) -> Measure:
+    """Percent of all pairs that are right with neurons replaced (`neuron_scores`)."""
+    return of(lambda cell: 100 * float(neuron_scores(cell)[name].accuracy))
 
 
 def group_rate(label: str) -> Measure:

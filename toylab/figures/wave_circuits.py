@@ -15,6 +15,12 @@ from numpy.typing import NDArray
 
 from toylab.analysis import attention_waves as waves_of_attention
 from toylab.analysis import progress_measures
+from toylab.analysis.neurons import (
+    SINGLE_FREQUENCY,
+    neuron_frequencies,
+    polynomial_neurons,
+    project_on_readout,
+)
 from toylab.analysis.readouts import Readouts, readouts
 from toylab.errors import ConfigError
 from toylab.experiments.modular import logits, neurons
@@ -49,7 +55,10 @@ from toylab.figures.style import blank_figure, caption, log_axis, new_figure, st
 if TYPE_CHECKING:
     from toylab.experiments.modular import ModularResult
 
-__all__ = ["Circuits", "ablations", "attention_waves", "clock_or_pizza", "readout_waves"]
+__all__ = [
+    "Circuits", "ablations", "attention_waves", "clock_or_pizza", "neuron_ablations",
+    "neuron_scores", "readout_waves",
+]  # fmt: skip
 
 REACH = 2.5  # standard deviations at which the shading of right logits ends
 
@@ -202,7 +211,51 @@ def ablations(result: ModularResult | Networks, title: str = "") -> Figure:
     Source: Nanda et al. 2023, sections 4.4 and 5.
     """
     cell = cells(result)[0]
-    rows = _ablated(cell)
+    return _scores(cell, _ablated(cell), title)
+
+
+@styled
+def neuron_ablations(result: ModularResult | Networks, title: str = "") -> Figure:
+    """Loss and accuracy on all pairs when neurons are replaced by what is understood of them.
+
+    Single-frequency neurons (share above 85 %) become their polynomials of degree 2 in the waves of
+    a and of b. The directions of the keys are those along which W_L writes the keys' cosines and
+    sines on the logits: the neurons are projected on them, or on all others. What attention writes
+    on the logits past the neurons stays.
+
+    Args:
+        result: a run; of a sweep or of several runs the first network.
+        title: what the figure shows.
+
+    Source: Nanda et al. 2023, section 4.4.
+    """
+    cell = cells(result)[0]
+    rows = [(name, score, colour) for (name, score), colour in
+            zip(neuron_scores(cell).items(), (INK, ORANGE, GREEN, VERMILLION), strict=True)]
+    outside = 100.0 * float(rows[-1][1].accuracy)
+    default = f"Outside the keys' directions the neurons answer {outside:.1f} % of the pairs"
+    return _scores(cell, rows, title or default)
+
+
+def neuron_scores(cell: Cell) -> dict[str, progress_measures.Score]:
+    """Scores on all pairs: intact, with polynomials, on the keys' directions, and off them."""
+    H, cube, W_L = neurons(cell.model), logits(cell.model), tables(cell.model).W_L
+    fit = neuron_frequencies(H)
+    single = np.asarray(fit.share) > SINGLE_FREQUENCY
+    polynomials = np.where(single, polynomial_neurons(H, fit.frequency), H)
+    within = project_on_readout(H, W_L, cell.key_frequencies)
+    changed = (H, polynomials, within.on, within.off)
+    answers = right_answers(cell.config)
+    names = ("intact", "polynomials", "keys' directions", "all others")
+    return {
+        name: progress_measures.score(cube + (new - H) @ W_L.T, None, answers)
+        for name, new in zip(names, changed, strict=True)
+    }
+
+
+def _scores(cell: Cell, rows: Sequence[tuple[str, progress_measures.Score, str]], title: str
+            ) -> Figure:  # fmt: skip
+    """Losses and accuracies of the rows, each a name, its scores and its colour."""
     names, colours = [name for name, _, _ in rows], [colour for _, _, colour in rows]
     losses = rounded([float(score.loss) for _, score, _ in rows])
     accuracies = rounded([100.0 * float(score.accuracy) for _, score, _ in rows])
