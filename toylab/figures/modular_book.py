@@ -197,7 +197,7 @@ CIRCUIT = (
         "all neurons projected on the directions along which W_L writes the keys, or on all "
         "others. Published, the loss halves on the keys' directions and is 5.27 off them, above a "
         "blind guess. That is not found here: on them the loss is twice the network's and more, at "
-        "the published rates (benchmarks, five seeds) 1.0 to 2.1 times, and off them it lies about "
+        "the published rates 1.0 to 2.1 times (five seeds), and off them it lies about "
         f"a blind guess. The limits were set after eight such networks had been seen. {FASTER}",
         FAST, neuron_ablations,
         "With polynomials at least 99 % of the pairs are right, and the loss stays below twice the "
